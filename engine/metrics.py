@@ -1,0 +1,104 @@
+"""The metric table: unit, label, direction, margin and format of everything that is measured.
+
+Owns every fact about a metric. Nothing else in the project knows a unit or which way is better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["speed", "memory", "quality", "fidelity"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the vocabulary.
+
+    `margin` is the smallest relative change that matters in practice (0.02 = 2 %); verdicts use it.
+    `higher_is_better` is None for metrics that have no good direction.
+    `compared` is False where a ratio to the baseline means nothing (the baseline's KL divergence is 0).
+    """
+
+    name: str
+    label: str
+    unit: str
+    kind: Kind
+    higher_is_better: bool | None
+    margin: float
+    help: str
+    compared: bool = True
+
+    def format(self, value: float | None) -> str:
+        """Text for people: three significant digits and a unit they know."""
+        if value is None:
+            return "not measured"
+        if self.unit == "bytes":
+            return format_bytes(value)
+        if self.unit == "s":
+            return format_seconds(value)
+        if self.unit == "fraction":
+            return f"{value * 100:.1f} %"
+        digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return digits if self.unit in ("", "nats") else f"{digits} {self.unit}"
+
+
+def format_bytes(value: float) -> str:
+    """1024-based, as memory is sold: 538090408 -> '513 MiB'."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024 or unit == "GiB":
+            return f"{value:.0f} B" if unit == "B" else f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def format_seconds(value: float) -> str:
+    """Seconds, milliseconds or microseconds, three significant digits."""
+    if abs(value) >= 1:
+        return f"{value:.3g} s"
+    return f"{value * 1e3:.3g} ms" if abs(value) >= 1e-3 else f"{value * 1e6:.3g} µs"
+
+
+_SPEED, _MEMORY, _QUALITY = 0.02, 0.005, 0.01
+
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("ttft_seconds", "Time to first token", "s", "speed", False, _SPEED,
+               "From the call to the first new token: the prefill of the whole prompt and one sampling step."),
+        Metric("inter_token_latency_seconds", "Inter-token latency", "s", "speed", False, _SPEED,
+               "(end to end - time to first token) / (new tokens - 1), per sequence."),
+        Metric("prefill_tokens_per_second", "Prefill throughput", "tok/s", "speed", True, _SPEED,
+               "Prompt tokens of the whole batch / time to first token."),
+        Metric("decode_tokens_per_second", "Decode throughput", "tok/s", "speed", True, _SPEED,
+               "New tokens of the whole batch after the first / time after the first."),
+        Metric("load_seconds", "Load time", "s", "speed", False, _SPEED,
+               "Reading the weights and applying the techniques, once per process."),
+        Metric("first_call_seconds", "First call", "s", "speed", False, _SPEED,
+               "The first generation in a fresh process: includes compilation and lazy set-up."),
+        Metric("weight_bytes", "Weights", "bytes", "memory", False, _MEMORY,
+               "Counted from the real storage of every tensor the model holds, packed ones included."),
+        Metric("kv_cache_bytes", "KV cache", "bytes", "memory", False, _MEMORY,
+               "Bytes of keys and values held after the last token, counted from the cache itself."),
+        Metric("peak_memory_bytes", "Peak memory of a call", "bytes", "memory", False, _MEMORY,
+               "GPU: peak of live tensors (torch allocator). CPU: high-water mark of the whole process during the call."),
+        Metric("reserved_memory_bytes", "Reserved peak", "bytes", "memory", False, _MEMORY,
+               "GPU: peak that the caching allocator took from the driver; what decides out of memory."),
+        Metric("load_peak_memory_bytes", "Peak memory of loading", "bytes", "memory", False, _MEMORY,
+               "The same counter as the peak of a call, while loading and converting."),
+        Metric("perplexity", "Perplexity", "", "quality", False, _QUALITY,
+               "exp of the mean negative log-likelihood per token on the stated text and context length."),
+        Metric("kl_divergence", "KL divergence to the baseline", "nats", "fidelity", False, _QUALITY,
+               "Mean over tokens of KL(baseline || variant). Fidelity, not accuracy loss.", compared=False),
+        Metric("top1_agreement", "Top-1 agreement with the baseline", "fraction", "fidelity", True, _QUALITY,
+               "Share of positions where both give the same most likely token. Fidelity, not accuracy loss.", compared=False),
+    )
+}
+
+
+def metric(name: str) -> Metric:
+    """Look a metric up; KeyError names the known ones."""
+    try:
+        return METRICS[name]
+    except KeyError:
+        raise KeyError(f"unknown metric {name!r}; known: {', '.join(sorted(METRICS))}") from None

@@ -1,0 +1,198 @@
+"""What the user asks for: an experiment as data, checked, and expanded into runs.
+
+Crosses every boundary (form, YAML file, JSON in the database, bundle), so it is pydantic with unknown keys refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engine.modelspec import ModelSpec
+from engine.registry import discover
+from engine.technique import Technique, ordered_stack
+from engine.workload import Workload
+
+MAX_RUNS = 2000
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TechniqueSpec(_Spec):
+    """A technique by name with its options; plain text means default options."""
+
+    technique: str
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        return {"technique": data} if isinstance(data, str) else data
+
+    def build(self) -> Technique:
+        return discover().technique(self.technique, self.options)
+
+
+class VariantSpec(_Spec):
+    """One stack of techniques under a name that people read. The empty stack is the model as it is stored."""
+
+    name: str = Field("", max_length=120)
+    stack: tuple[TechniqueSpec, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = {"stack": [data]}
+        return data
+
+    @model_validator(mode="after")
+    def _checked(self) -> VariantSpec:
+        ordered_stack(self.build())
+        return self if self.name else self.model_copy(update={"name": default_name(self.stack)})
+
+    def build(self) -> tuple[Technique, ...]:
+        """The techniques in order of application."""
+        return ordered_stack([t.build() for t in self.stack])
+
+
+class WorkloadSpec(_Spec):
+    name: str = "generation"
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _checked(self) -> WorkloadSpec:
+        self.build()
+        return self
+
+    def build(self) -> Workload:
+        return discover().workload(self.name, self.options)
+
+
+class ExperimentSpec(_Spec):
+    """Model x workload x variants x rounds, always with a baseline.
+
+    `variants` are listed; `grid` adds the product of its axes (each axis a list of techniques, null for none).
+    `baseline` names a variant; without it the model as stored (empty stack) is added and is the baseline.
+    """
+
+    title: str = Field(min_length=1, max_length=200)
+    model: ModelSpec
+    device: str = Field("cpu", min_length=1, max_length=200, description="cpu, cuda, or one named device")
+    rounds: int = Field(5, ge=1, le=50, description="Rounds over all variants; at least 3 for a verdict")
+    baseline: str | None = None
+    workload: WorkloadSpec = WorkloadSpec()
+    variants: tuple[VariantSpec, ...] = ()
+    grid: tuple[tuple[TechniqueSpec | None, ...], ...] = ()
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of a run; all usable cores if empty")
+    timeout_seconds: int = Field(3600, ge=1, le=86_400, description="Time limit of one run")
+
+    @model_validator(mode="after")
+    def _checked(self) -> ExperimentSpec:
+        variants = list(self.variants) + list(_product(self.grid))
+        if self.baseline is None and not any(not v.stack for v in variants):
+            variants.insert(0, VariantSpec(name="baseline"))
+        names = [v.name for v in variants]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"variants: the name {twice[0]!r} is used twice; give each variant its own name")
+        baseline = self.baseline or next(v.name for v in variants if not v.stack)
+        if baseline not in names:
+            raise ValueError(f"baseline: there is no variant {baseline!r}; the variants are {', '.join(names)}")
+        variants.sort(key=lambda v: v.name != baseline)
+        runs = len(variants) * (self.rounds + 1)
+        if runs > MAX_RUNS:
+            raise ValueError(f"variants: {len(variants)} variants x {self.rounds} rounds is more than {MAX_RUNS} runs; ask for fewer")
+        return self.model_copy(update={"variants": tuple(variants), "grid": (), "baseline": baseline})
+
+
+def _product(grid: tuple[tuple[TechniqueSpec | None, ...], ...]) -> Iterator[VariantSpec]:
+    for choice in itertools.product(*grid) if grid else ():
+        yield VariantSpec(stack=tuple(t for t in choice if t is not None))
+
+
+def default_name(stack: tuple[TechniqueSpec, ...]) -> str:
+    """'bfloat16 + bnb_4bit(quant_type=fp4)'; the empty stack is 'baseline'."""
+    parts = [
+        t.technique + (f"({', '.join(f'{k}={v}' for k, v in sorted(t.options.items()))})" if t.options else "") for t in stack
+    ]
+    return " + ".join(parts) or "baseline"
+
+
+class RunKind(StrEnum):
+    """A speed run measures time and memory, once per round; a quality run is made once per variant."""
+
+    SPEED = "speed"
+    QUALITY = "quality"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    variant: int
+    round: int
+    kind: RunKind
+
+
+def expand(spec: ExperimentSpec) -> list[PlannedRun]:
+    """All runs in the order of execution.
+
+    Rounds interleave the variants, forwards then backwards (A B C, C B A, ...), so that drift hits all alike. The quality
+    runs come after the first round, baseline first because the others are compared with its logits.
+    """
+    variants = range(len(spec.variants))
+    runs: list[PlannedRun] = []
+    for round_ in range(spec.rounds):
+        order = variants if round_ % 2 == 0 else reversed(variants)
+        runs += [PlannedRun(v, round_, RunKind.SPEED) for v in order]
+        if round_ == 0 and spec.workload.build().measures_quality() and spec.model.source != "shape":
+            runs += [PlannedRun(v, 0, RunKind.QUALITY) for v in variants]
+    return runs
+
+
+class RunSpec(_Spec):
+    """Everything a child process needs to know: the content of its spec.json. Paths are absolute."""
+
+    kind: RunKind
+    model: ModelSpec
+    stack: tuple[TechniqueSpec, ...]
+    baseline_stack: tuple[TechniqueSpec, ...]
+    workload: WorkloadSpec
+    device: dict[str, Any]
+    seed: int
+    threads: int
+    data_dir: str
+    models_dir: str
+
+
+def run_spec(spec: ExperimentSpec, planned: PlannedRun, device: dict[str, Any], threads: int, data_dir: str, models_dir: str) -> RunSpec:
+    baseline = next(v for v in spec.variants if v.name == spec.baseline)
+    return RunSpec(
+        kind=planned.kind,
+        model=spec.model,
+        stack=spec.variants[planned.variant].stack,
+        baseline_stack=baseline.stack,
+        workload=spec.workload,
+        device=device,
+        seed=spec.seed,
+        threads=spec.threads or threads,
+        data_dir=data_dir,
+        models_dir=models_dir,
+    )
+
+
+def new_id() -> str:
+    """An unguessable public id: 128 random bits, 22 characters, safe in a URL."""
+    return secrets.token_urlsafe(16)

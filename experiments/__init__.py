@@ -1,0 +1,1 @@
+"""What can be tried: one file per technique and per workload, plus presets and reference results."""
