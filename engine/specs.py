@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from engine import settings
+from engine.devices import Device, usable_cpus
 from engine.modelspec import ModelSpec
 from engine.registry import discover
 from engine.technique import Technique, ordered_stack
@@ -57,7 +59,9 @@ class VariantSpec(_Spec):
     @model_validator(mode="after")
     def _checked(self) -> VariantSpec:
         ordered_stack(self.build())
-        return self if self.name else self.model_copy(update={"name": default_name(self.stack)})
+        if not self.name:
+            object.__setattr__(self, "name", default_name(self.stack))
+        return self
 
     def build(self) -> tuple[Technique, ...]:
         """The techniques in order of application."""
@@ -116,7 +120,9 @@ class ExperimentSpec(_Spec):
         runs = len(variants) * (self.rounds + 1)
         if runs > MAX_RUNS:
             raise ValueError(f"variants: {len(variants)} variants x {self.rounds} rounds is more than {MAX_RUNS} runs; ask for fewer")
-        return self.model_copy(update={"variants": tuple(variants), "grid": (), "baseline": baseline})
+        for field, value in (("variants", tuple(variants)), ("grid", ()), ("baseline", baseline)):
+            object.__setattr__(self, field, value)
+        return self
 
 
 def _product(grid: tuple[tuple[TechniqueSpec | None, ...], ...]) -> Iterator[VariantSpec]:
@@ -173,11 +179,14 @@ class RunSpec(_Spec):
     device: dict[str, Any]
     seed: int
     threads: int
-    data_dir: str
     models_dir: str
+    local_models_dir: str
+    texts_dir: str
+    artifacts_dir: str
 
 
-def run_spec(spec: ExperimentSpec, planned: PlannedRun, device: dict[str, Any], threads: int, data_dir: str, models_dir: str) -> RunSpec:
+def run_spec(spec: ExperimentSpec, planned: PlannedRun, device: Device) -> RunSpec:
+    """The RunSpec of one planned run on one device of this machine."""
     baseline = next(v for v in spec.variants if v.name == spec.baseline)
     return RunSpec(
         kind=planned.kind,
@@ -185,11 +194,13 @@ def run_spec(spec: ExperimentSpec, planned: PlannedRun, device: dict[str, Any], 
         stack=spec.variants[planned.variant].stack,
         baseline_stack=baseline.stack,
         workload=spec.workload,
-        device=device,
+        device=device.to_json(),
         seed=spec.seed,
-        threads=spec.threads or threads,
-        data_dir=data_dir,
-        models_dir=models_dir,
+        threads=spec.threads or usable_cpus(),
+        models_dir=str(settings.bundled_models_dir()),
+        local_models_dir=str(settings.local_models_dir()),
+        texts_dir=str(settings.texts_dir()),
+        artifacts_dir=str(settings.data_dir() / "artifacts"),
     )
 
 

@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -67,6 +68,7 @@ class Session:
     plan: ModelPlan
     spec: ModelSpec
     seed: int
+    texts_dir: Path
     generate_options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -122,3 +124,14 @@ def ordered_stack(techniques: Sequence[Technique]) -> tuple[Technique, ...]:
             )
         taken[technique.slot] = technique
     return tuple(sorted(techniques, key=lambda t: SLOT_ORDER[t.slot]))
+
+
+def unsupported_stack(
+    stack: Sequence[Technique], device: Device, model: ModelSpec, workload: Workload
+) -> str | None:
+    """The first reason why this stack cannot run on this machine's device, or None."""
+    for technique in stack:
+        reason = technique.missing_packages() or technique.unsupported_reason(device, model, workload, stack)
+        if reason:
+            return f"{technique.name}: {reason}"
+    return None

@@ -1,0 +1,123 @@
+"""The tables. An experiment has variants; a variant has runs; a run has measurements and one environment.
+
+Bytes and counters are BigInteger: 2**31 bytes is an ordinary model. Text that programs write is length-checked by its writer.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+def utc_now() -> datetime:
+    """For display only: liveness and durations never use it. Naive UTC, the same on both databases."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: DateTime}
+
+
+class Experiment(Base):
+    __tablename__ = "experiments"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Public, unguessable."""
+    title: Mapped[str] = mapped_column(String(200))
+    spec: Mapped[dict[str, Any]]
+    source: Mapped[str] = mapped_column(String(16), default="local")
+    """local | reference | imported"""
+    device: Mapped[str] = mapped_column(String(200))
+    """What was asked for: cpu, cuda or a named device."""
+    bound_device: Mapped[str | None] = mapped_column(String(200))
+    """The one device that all its runs stay on; set when the first run is claimed."""
+    request_key: Mapped[str] = mapped_column(String(64), unique=True)
+    """Made once per form: a double click inserts once."""
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Variant(Base):
+    __tablename__ = "variants"
+    __table_args__ = (Index("variants_experiment", "experiment_id", "position"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    position: Mapped[int] = mapped_column(Integer)
+    name: Mapped[str] = mapped_column(String(120))
+    stack: Mapped[list[Any]]
+    """[{"technique": ..., "options": {...}}] in the order written."""
+    baseline: Mapped[bool]
+
+
+class Environment(Base):
+    __tablename__ = "environments"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """sha256 of the facts."""
+    facts: Mapped[dict[str, Any]]
+
+
+class Run(Base):
+    __tablename__ = "runs"
+    __table_args__ = (Index("runs_queue", "status", "id"), Index("runs_experiment", "experiment_id", "id"))
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    variant_id: Mapped[int] = mapped_column(ForeignKey("variants.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    """speed | quality"""
+    round: Mapped[int] = mapped_column(Integer)
+    status: Mapped[str] = mapped_column(String(16), default="queued")
+    reason: Mapped[str | None] = mapped_column(Text)
+    owner: Mapped[str | None] = mapped_column(String(64))
+    """The scheduler that claimed it."""
+    device: Mapped[str | None] = mapped_column(String(200))
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    """Fences every write: a scheduler that lost a run cannot overwrite it."""
+    beat: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Counter that moves while the run is alive; liveness without clocks."""
+    cancel: Mapped[bool] = mapped_column(default=False)
+    phase: Mapped[str | None] = mapped_column(String(200))
+    log_tail: Mapped[str | None] = mapped_column(Text, deferred=True)
+    evidence: Mapped[dict[str, Any] | None]
+    details: Mapped[dict[str, Any] | None]
+    host_peak_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    environment_id: Mapped[str | None] = mapped_column(ForeignKey("environments.id"))
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    seconds: Mapped[float | None] = mapped_column(Float)
+    """How long it took by the scheduler's monotonic clock."""
+
+
+class Measurement(Base):
+    __tablename__ = "measurements"
+    __table_args__ = (Index("measurements_run", "run_id"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    metric: Mapped[str] = mapped_column(String(64))
+    point: Mapped[dict[str, Any]]
+    status: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None] = mapped_column(Text)
+    value: Mapped[float | None] = mapped_column(Float)
+    n_samples: Mapped[int] = mapped_column(Integer)
+    samples: Mapped[list[Any]] = mapped_column(deferred=True)
+    warmups: Mapped[list[Any]] = mapped_column(deferred=True)
+
+
+class Scheduler(Base):
+    __tablename__ = "schedulers"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    machine: Mapped[str] = mapped_column(String(200))
+    pid: Mapped[int] = mapped_column(Integer)
+    beat: Mapped[int] = mapped_column(BigInteger, default=0)
+    devices: Mapped[list[Any]]
+    """[Device as JSON]"""
+    availability: Mapped[dict[str, Any]]
+    """{device id: {technique: reason or null}}"""
+    seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+    """Database-side display time of the last beat; liveness is judged by `beat` moving."""

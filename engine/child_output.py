@@ -1,0 +1,112 @@
+"""What a child prints: drained without end, kept within bounds, shown as valid text without secrets.
+
+Owns log.txt of a run. Must never block the child, nor use more than a fixed amount of disk and memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+LOG_BYTES = 1_000_000
+RECENT_BYTES = 65_536
+TAIL_CHARACTERS = 4_000
+
+_CHUNK = 65_536
+_TOKEN = re.compile(r"hf_[A-Za-z0-9]{5,}")
+_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+class Output:
+    """Drains a pipe into a file in a thread of its own. Takes over `source`, the reading end.
+
+    The file gets the first 1 MB. The last 64 KB stay in memory and are appended at the end.
+    """
+
+    def __init__(self, source: int, path: Path) -> None:
+        self._source = open(source, "rb", buffering=0)
+        self._log = open(path, "wb", buffering=0)
+        self._total = self._written = 0
+        self._recent = bytearray()
+        self._lock = threading.Lock()
+        self._stop = os.eventfd(0)
+        self._thread = threading.Thread(target=self._drain, name=f"output of {path.parent.name}", daemon=True)
+        self._thread.start()
+
+    def tail(self) -> str:
+        """At most the last 4,000 characters so far: valid text, tokens redacted."""
+        with self._lock:
+            recent = bytes(self._recent)
+        return printable(recent.decode(errors="replace"))[-TAIL_CHARACTERS:]
+
+    def finish(self) -> None:
+        """Read what is still in the pipe and end the thread, also where a process that got away holds the pipe open."""
+        if self._thread.is_alive():
+            os.eventfd_write(self._stop, 1)
+            self._thread.join()
+        if self._stop >= 0:
+            os.close(self._stop)
+            self._stop = -1
+
+    def _drain(self) -> None:
+        with self._source, self._log:
+            for chunk in self._chunks():
+                self._total += len(chunk)
+                complete = self._written + len(chunk) == self._total
+                if complete and self._total <= LOG_BYTES:
+                    self._write(chunk)
+                with self._lock:
+                    self._recent += chunk
+                    del self._recent[:-RECENT_BYTES]
+            self._write_end()
+
+    def _chunks(self) -> Iterator[bytes]:
+        poll = select.poll()
+        poll.register(self._source, select.POLLIN)
+        poll.register(self._stop, select.POLLIN)
+        after_stop = 16  # chunks: what a pipe can hold; more comes from a process that got away
+        while after_stop:
+            ready = {fd for fd, _ in poll.poll()}
+            if self._stop in ready:
+                after_stop -= 1
+                if self._source.fileno() not in ready:
+                    return
+            if not (chunk := os.read(self._source.fileno(), _CHUNK)):
+                return
+            yield chunk
+
+    def _write(self, data: bytes | bytearray) -> None:
+        with contextlib.suppress(OSError):  # disk full: the child must be drained all the same
+            self._written += self._log.write(data) or 0
+
+    def _write_end(self) -> None:
+        missing = self._total - self._written
+        end = self._recent[-missing:] if missing else b""
+        if left_out := missing - len(end):
+            self._write(f"\n[{left_out} bytes left out]\n".encode())
+        self._write(end)
+
+
+def printable(text: str) -> str:
+    """Text that both databases store and a page may show: no control characters, no half characters, no tokens."""
+    if token := os.environ.get("HF_TOKEN"):
+        text = text.replace(token, "hf_***")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _TOKEN.sub("hf_***", _NOT_TEXT.sub("\ufffd", text))
+
+
+def printable_json(value: Any) -> Any:
+    """The same for every text inside JSON data, keys included."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [printable_json(v) for v in value]
+    if isinstance(value, dict):
+        return {printable(k): printable_json(v) for k, v in value.items()}
+    return value

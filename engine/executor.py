@@ -1,0 +1,185 @@
+"""Starts one run as a process of its own, watches it, kills it. The only place that spawns children.
+
+Knows nothing of the database, and never decides what happens to a run after its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine import child_result
+from engine.child_output import Output
+from engine.child_process import MARK_VARIABLE, PARENT_VARIABLE, sweep
+from engine.devices import Device
+from engine.measurement import RunResult
+from engine.settings import REPOSITORY
+from engine.specs import RunSpec
+
+_PASSED_ON = (
+    "PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_HOME", "VIRTUAL_ENV",
+    "HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "HF_ENDPOINT",
+    "NCCL_NVLS_ENABLE", "TORCH_SYMM_MEM_DISABLE_MULTICAST", "NVSHMEM_DISABLE_NVLS",
+)  # fmt: skip
+
+
+class Executor(Protocol):
+    """Runs one RunSpec at a place of its choice. Handles are opaque: only the executor that made one looks inside."""
+
+    def start(
+        self, spec: RunSpec, run_dir: Path, *, device: Device, keep_fds: Sequence[int] = (), owner: str = ""
+    ) -> Any:
+        """Begin a run in a fresh folder, in place of any earlier one of that name. Returns its handle.
+
+        keep_fds: descriptors that stay open in the child. owner: the scheduler's id; all that a dead scheduler left
+        running can be found by it. Raises OSError where the run cannot be started. To be called from the main thread.
+        """
+
+    def poll(self, handle: Any) -> RunResult | None:
+        """None while the run goes on, then its result, as often as asked. At its end no process of it is left."""
+
+    def kill(self, handle: Any) -> None:
+        """End the run at once; `poll` then returns what it left. Harmless after the end."""
+
+    def read_progress(self, handle: Any) -> str | None:
+        """What the run does now, in words: 'warm-up 2 of 3'."""
+
+    def log_tail(self, handle: Any) -> str:
+        """At most the last 4,000 characters that the run printed."""
+
+
+@dataclass
+class Handle:
+    """One child of LocalExecutor. Its pid is also its process group and its session."""
+
+    process: subprocess.Popen[bytes]
+    run_dir: Path
+    mark: str
+    output: Output
+    oom_kills: int
+    peak_bytes: int = 0
+    killed: bool = False
+    result: RunResult | None = None
+
+
+class LocalExecutor:
+    """Runs children on this machine. `command` is what precedes the run's folder in a child's arguments."""
+
+    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "engine.worker")) -> None:
+        self._command = tuple(command)
+        self._live: set[int] = set()
+
+    def start(
+        self, spec: RunSpec, run_dir: Path, *, device: Device, keep_fds: Sequence[int] = (), owner: str = ""
+    ) -> Handle:
+        # the kernel kills a child when the *thread* that started it ends, not only when the process does
+        assert threading.current_thread() is threading.main_thread(), "start() belongs to the main thread"
+        run_dir = run_dir.resolve()
+        if run_dir.exists():  # of a database that is gone: its results must not become ours
+            shutil.rmtree(run_dir)
+        run_dir.mkdir(mode=0o700, parents=True)
+        (run_dir / "cwd").mkdir()
+        (run_dir / child_result.SPEC).write_text(json.dumps(spec.model_dump(mode="json"), allow_nan=False))
+        mark = f"{owner}/{secrets.token_hex(8)}"
+        reading, writing = os.pipe()
+        output = Output(reading, run_dir / child_result.LOG)
+        oom_kills = _oom_kills()
+        try:
+            process = subprocess.Popen(
+                [*self._command, str(run_dir)],
+                stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, cwd=run_dir / "cwd",
+                env=_environment(spec, device) | {MARK_VARIABLE: mark}, pass_fds=tuple(keep_fds), start_new_session=True,
+            )  # fmt: skip
+        except BaseException:
+            os.close(writing)
+            output.finish()
+            raise
+        os.close(writing)
+        self._live.add(process.pid)
+        return Handle(process, run_dir, mark, output, oom_kills)
+
+    def poll(self, handle: Handle) -> RunResult | None:
+        if handle.result is None:
+            handle.peak_bytes = max(handle.peak_bytes, _high_water_mark(handle.process.pid))
+            # WNOWAIT leaves a zombie that holds the pid, so that the group below is surely this child's
+            if os.waitid(os.P_PID, handle.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                handle.result = self._ended(handle)
+        return handle.result
+
+    def _ended(self, handle: Handle) -> RunResult:
+        pid = handle.process.pid
+        _kill_group(pid)
+        _, status, usage = os.wait4(pid, 0)
+        exit_code = handle.process.returncode = os.waitstatus_to_exitcode(status)
+        self._live.discard(pid)
+        sweep(handle.mark, self._live)
+        handle.output.finish()
+        return child_result.read_result(
+            handle.run_dir,
+            exit_code,
+            out_of_memory=_oom_kills() > handle.oom_kills and not handle.killed,
+            # linux counts from before exec, when the child was a copy of us: never below our own peak; and the worker
+            # resets its mark between passes, which loses earlier peaks, so the marks seen while polling count too
+            host_peak_bytes=max(handle.peak_bytes, usage.ru_maxrss * 1024),
+            log_tail=handle.output.tail(),
+        )
+
+    def kill(self, handle: Handle) -> None:
+        if handle.result is None:
+            handle.killed = True
+            _kill_group(handle.process.pid)
+
+    def read_progress(self, handle: Handle) -> str | None:
+        return child_result.read_progress(handle.run_dir)
+
+    def log_tail(self, handle: Handle) -> str:
+        return handle.output.tail()
+
+
+def _environment(spec: RunSpec, device: Device) -> dict[str, str]:
+    """An allow-list: a child gets no database address and no secret but the hub token."""
+    passed_on = {k: v for k, v in os.environ.items() if k in _PASSED_ON or k.startswith("LC_")}
+    path = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return passed_on | device.child_environment() | {
+        "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": str(spec.threads),
+        "MKL_NUM_THREADS": str(spec.threads),
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONUNBUFFERED": "1",  # what was printed before a crash is what explains it
+        "PYTHONFAULTHANDLER": "1",
+        PARENT_VARIABLE: str(os.getpid()),
+    }
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for memory since boot; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+def _high_water_mark(pid: int) -> int:
+    """Peak resident bytes of a living process; 0 once it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0

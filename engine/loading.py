@@ -1,0 +1,127 @@
+"""Loads a model in the child process: plan, weights, techniques, evidence. The only place that calls from_pretrained.
+
+Safe by construction: safetensors only, no remote code, hub models at a pinned revision, local ones below one root.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from engine.catalogue import BUNDLED, SHAPES
+from engine.devices import Device
+from engine.measurement import Evidence
+from engine.modelspec import ModelSpec
+from engine.shapes import build_shape
+from engine.technique import ModelPlan, Session, Technique
+
+_SAFE = {"use_safetensors": True, "trust_remote_code": False}
+
+
+class NotAppliedError(Exception):
+    """A technique was asked for and its evidence contradicts that it took effect."""
+
+
+def checkpoint(spec: ModelSpec, models_dir: Path, local_root: Path) -> tuple[str, dict[str, Any]]:
+    """Where the weights are: a directory or hub id, and the options that pin it. Raises ValueError if absent."""
+    if spec.source == "hub":
+        return spec.name, {"revision": spec.revision, **_SAFE}
+    root = (models_dir if spec.source == "bundled" else local_root).resolve()
+    folder = (root / spec.name).resolve()
+    if not folder.is_relative_to(root):
+        raise ValueError(f"model: {spec.name!r} leads out of {root}; put the model itself there, not a link")
+    if not (folder / "config.json").is_file():
+        fix = "run: python -m engine.bundled" if spec.source == "bundled" else f"put its directory below {root}"
+        raise ValueError(f"model: {spec.name!r} is not in {root}; {fix}")
+    if not list(folder.glob("*.safetensors")):
+        raise ValueError(f"model: {spec.name!r} has no safetensors file; unsafe weights formats are not loaded")
+    return str(folder), {"local_files_only": True, **_SAFE}
+
+
+def checkpoint_identity(spec: ModelSpec, models_dir: Path, local_root: Path) -> str:
+    """What makes two loads the same weights: the hub commit, or a hash of the directory's file names, sizes and times."""
+    where, _ = checkpoint(spec, models_dir, local_root)
+    if spec.source == "hub":
+        return str(spec)
+    files = sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in Path(where).iterdir() if f.is_file())
+    return f"{spec}:{hashlib.sha256(repr(files).encode()).hexdigest()[:16]}"
+
+
+def stated_dtype(spec: ModelSpec, where: str, options: dict[str, Any]) -> str:
+    """The dtype that the model says it is stored in: what the empty stack, the baseline, loads."""
+    if spec.source == "bundled":
+        return BUNDLED[spec.name].dtype
+    config = AutoConfig.from_pretrained(where, **{k: v for k, v in options.items() if k != "use_safetensors"})
+    return str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
+
+
+def load_session(
+    spec: ModelSpec, stack: Sequence[Technique], device: Device, seed: int, models_dir: Path, local_root: Path, texts_dir: Path
+) -> Session:
+    """Plan, load, apply. The model is in eval mode on the device; gradients are off for the caller to enable."""
+    torch.manual_seed(seed)
+    if spec.source == "shape":
+        plan = _planned(ModelPlan(dtype=SHAPES[spec.name].dtype), stack)
+        target = "cuda" if device.kind == "cuda" else "cpu"
+        model, tokenizer = build_shape(SHAPES[spec.name], plan, target), None
+    else:
+        where, options = checkpoint(spec, models_dir, local_root)
+        plan = _planned(ModelPlan(dtype=stated_dtype(spec, where, options)), stack)
+        tokenizer = AutoTokenizer.from_pretrained(where, **{k: v for k, v in options.items() if k != "use_safetensors"})
+        model = AutoModelForCausalLM.from_pretrained(
+            where,
+            dtype=getattr(torch, plan.dtype),
+            quantization_config=plan.quantization,
+            device_map={"": "cuda:0"} if device.kind == "cuda" else None,
+            **options,
+            **plan.load_options,
+        )
+    session = Session(model.eval(), tokenizer, device, plan, spec, seed, texts_dir)
+    for technique in stack:
+        technique.apply(session)
+    return session
+
+
+def _planned(plan: ModelPlan, stack: Sequence[Technique]) -> ModelPlan:
+    for technique in stack:
+        plan = technique.prepare(plan)
+    return plan
+
+
+def collect_evidence(session: Session, stack: Sequence[Technique]) -> dict[str, dict[str, Any]]:
+    """What every technique shows of its effect, and what the model is made of.
+
+    Raises NotAppliedError at the first technique whose facts contradict it.
+    """
+    evidence = {"model": {"facts": model_facts(session.model), "problem": None}}
+    for technique in stack:
+        shown: Evidence = technique.evidence(session)
+        evidence[technique.name] = {"facts": shown.facts, "problem": shown.problem}
+        if shown.problem:
+            raise NotAppliedError(f"not applied: {technique.name}: {shown.problem}")
+    return evidence
+
+
+def model_facts(model: Any) -> dict[str, Any]:
+    """Linear layer classes and counts, dtypes by share of elements, attention implementation."""
+    layers = Counter(f"{type(m).__module__}.{type(m).__name__}" for m in model.modules() if is_linear(m))
+    dtypes: Counter[str] = Counter()
+    for parameter in model.parameters():
+        dtypes[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
+    return {
+        "class": type(model).__name__,
+        "linear_layers": dict(layers),
+        "parameter_elements_by_dtype": dict(dtypes),
+        "attention": getattr(model.config, "_attn_implementation", None),
+    }
+
+
+def is_linear(module: Any) -> bool:
+    """Linear layers of every library name themselves so: nn.Linear, Linear4bit, dynamic Linear, Conv1D of GPT-2."""
+    return "Linear" in type(module).__name__ and "Params" not in type(module).__name__ or type(module).__name__ == "Conv1D"

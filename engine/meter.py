@@ -1,0 +1,81 @@
+"""The sink of all numbers in the child: writes measurements the moment they exist, and keeps the clock honest.
+
+One line per point in results.jsonl, so that a process killed by the kernel still leaves its earlier points.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine import memory
+from engine.measurement import Measurement, Point, Status
+
+
+class Meter:
+    """Records measurements of one run. `device` is "cpu" or "cuda"."""
+
+    def __init__(self, run_dir: Path, device: str) -> None:
+        self.device = device
+        self.recorded: list[Measurement] = []
+        self._results = run_dir / "results.jsonl"
+        self._progress = run_dir / "progress.json"
+
+    def phase(self, name: str, step: int = 0, steps: int = 0) -> None:
+        """Say what is being done; shown live. Written by rename, so that a reader never sees half of it."""
+        write_json(self._progress, {"phase": name, "step": step, "steps": steps})
+
+    def record(self, metric: str, samples: Iterable[float], point: Point | None = None, *,
+               warmups: Iterable[float] = (), value: float | None = None) -> None:
+        """Keep one metric at one point: raw samples in SI units, warm-up samples apart."""
+        self._append(Measurement(metric, dict(point or {}), tuple(samples), tuple(warmups), value))
+
+    def record_failure(self, metrics: Sequence[str], point: Point, status: Status, reason: str) -> None:
+        """A point that could not be measured is a result of its own: it keeps its status and reason."""
+        for name in metrics:
+            self._append(Measurement(name, dict(point), status=status, reason=reason))
+
+    def _append(self, measurement: Measurement) -> None:
+        self.recorded.append(measurement)
+        with self._results.open("a") as f:
+            f.write(json.dumps(measurement.to_json(), allow_nan=False) + "\n")
+            f.flush()
+            os.fsync(f.fileno())
+
+    def synchronize(self) -> None:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    def now(self) -> float:
+        """Seconds on a monotonic clock, after the device has finished all queued work."""
+        self.synchronize()
+        return time.perf_counter()
+
+    def peak_of(self, call: Callable[[], Any]) -> tuple[dict[str, int], Any]:
+        """Run a call in a memory pass of its own. Returns ({metric: peak bytes}, what the call returned)."""
+        can_reset = memory.reset_peak(self.device)
+        result = call()
+        return (memory.peaks(self.device) if can_reset else {}), result
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file by atomic rename. Raises ValueError on NaN."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    with temporary.open("w") as f:
+        json.dump(data, f, allow_nan=False)
+        f.flush()
+        os.fsync(f.fileno())
+    temporary.replace(path)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Device or host out of memory, as torch and Python report it."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator: can't allocate memory" in str(error)

@@ -1,0 +1,137 @@
+"""Quality and fidelity of a language model on a text: perplexity, KL divergence, top-1 agreement.
+
+Protocol: the first N tokens in disjoint windows of one context length; every token but a window's first is predicted;
+log-softmax in float32. Perplexity is exp of the token-weighted mean negative log-likelihood. Samples are blocks of 128
+positions, because tokens beside each other are correlated and pairing by block keeps the interval honest.
+The baseline's log-probabilities are kept as one .npy file per (model, text, baseline, machine), made again where absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.meter import Meter
+from engine.technique import Session
+
+BLOCK = 128
+
+
+@dataclass
+class QualityReference:
+    """The baseline's log-probabilities, float32, shape (predicted tokens, vocabulary).
+
+    `is_baseline` says that this run is the baseline itself: it writes the file and is compared with nothing.
+    """
+
+    folder: Path
+    identity: dict[str, Any]
+    is_baseline: bool
+
+    @property
+    def path(self) -> Path:
+        key = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:32]
+        return self.folder / f"{key}.npy"
+
+
+def windows(session: Session, text: str, tokens: int, context: int) -> list[torch.Tensor]:
+    """Disjoint windows of token ids, each (1, context) int64, of the first `tokens` tokens of the text.
+
+    Raises ValueError if the text or the model's context is too short.
+    """
+    limit = getattr(session.model.config, "max_position_embeddings", None) or getattr(session.model.config, "n_positions", None)
+    if limit and context > limit:
+        raise ValueError(f"quality_context: the model has {limit} positions, {context} were asked for; use at most {limit}")
+    # Twelve characters a token is more than any tokenizer needs on prose; it keeps the whole text out of the tokenizer.
+    ids = session.tokenizer(text[: tokens * 12], return_tensors="pt").input_ids[0, :tokens]
+    if len(ids) < tokens:
+        raise ValueError(f"quality_tokens: the text has {len(ids)} tokens, {tokens} were asked for; ask for fewer")
+    return [ids[i : i + context].unsqueeze(0) for i in range(0, tokens - context + 1, context)]
+
+
+def log_probabilities(session: Session, chunks: list[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """For each window: (log-probabilities float32 (context - 1, vocabulary), targets int64 (context - 1,))."""
+    for ids in chunks:
+        ids = ids.to(session.torch_device)
+        with torch.inference_mode():
+            logits = session.model(ids, use_cache=False).logits[0, :-1].float()
+        yield torch.log_softmax(logits, dim=-1), ids[0, 1:]
+
+
+class _Writer:
+    """Writes log-probabilities window by window; the file appears under its name only when it is whole."""
+
+    def __init__(self, reference: QualityReference, rows: int) -> None:
+        self._final, self._rows, self._row = reference.path, rows, 0
+        self._temporary = self._final.with_suffix(f".{os.getpid()}.tmp")
+        self._array: np.ndarray[Any, Any] | None = None
+
+    def append(self, logp: torch.Tensor) -> None:
+        """Raises OSError with the sizes if the disk is too full for the whole file."""
+        if self._array is None:
+            self._final.parent.mkdir(parents=True, exist_ok=True)
+            needed, free = self._rows * logp.shape[1] * 4, shutil.disk_usage(self._final.parent).free
+            if needed + 2**28 > free:
+                raise OSError(f"no_disk: baseline logits need {needed >> 20} MiB; {free >> 20} MiB are free in {self._final.parent}")
+            self._array = np.lib.format.open_memmap(self._temporary, mode="w+", dtype=np.float32, shape=(self._rows, logp.shape[1]))
+        self._array[self._row : self._row + logp.shape[0]] = logp.cpu().numpy()
+        self._row += logp.shape[0]
+        if self._row == self._rows:
+            self._array.flush()  # type: ignore[attr-defined]
+            self._temporary.replace(self._final)
+
+
+def write_reference(session: Session, chunks: list[torch.Tensor], reference: QualityReference) -> None:
+    """Compute and keep the baseline's log-probabilities, without measuring."""
+    writer = _Writer(reference, _predicted(chunks))
+    for logp, _ in log_probabilities(session, chunks):
+        writer.append(logp)
+
+
+def _predicted(chunks: list[torch.Tensor]) -> int:
+    return sum(c.shape[1] - 1 for c in chunks)
+
+
+def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], reference: QualityReference, point: dict[str, Any]) -> None:
+    """Record perplexity, and against the reference KL divergence and top-1 agreement. The baseline leaves the reference behind."""
+    base = None if reference.is_baseline else np.load(reference.path, mmap_mode="r")
+    writer = _Writer(reference, _predicted(chunks)) if reference.is_baseline and not reference.path.exists() else None
+    nll: list[tuple[float, int]] = []
+    kl: list[tuple[float, int]] = []
+    same: list[tuple[float, int]] = []
+    row = 0
+    for step, (logp, targets) in enumerate(log_probabilities(session, chunks), 1):
+        meter.phase("perplexity", step, len(chunks))
+        if writer is not None:
+            writer.append(logp)
+        for start in range(0, logp.shape[0], BLOCK):
+            block, target = logp[start : start + BLOCK], targets[start : start + BLOCK]
+            n = block.shape[0]
+            nll.append((-block.gather(1, target[:, None]).sum().item(), n))
+            if base is not None:
+                q = torch.from_numpy(np.array(base[row : row + n])).to(block.device)
+                kl.append(((q.exp() * (q - block)).sum().item(), n))
+                same.append(((q.argmax(1) == block.argmax(1)).sum().item(), n))
+            row += n
+    mean = _weighted(nll)
+    if not math.isfinite(mean) or mean > 700:
+        raise ValueError(f"perplexity: the model's mean negative log-likelihood is {mean}; its outputs are not numbers")
+    meter.record("perplexity", [math.exp(s / n) for s, n in nll], point, value=math.exp(mean))
+    if base is not None:
+        # A divergence is never negative; rounding may leave -1e-9 where the variant equals the baseline.
+        meter.record("kl_divergence", [max(s / n, 0.0) for s, n in kl], point, value=max(_weighted(kl), 0.0))
+        meter.record("top1_agreement", [s / n for s, n in same], point, value=_weighted(same))
+
+
+def _weighted(blocks: list[tuple[float, int]]) -> float:
+    return sum(s for s, _ in blocks) / sum(n for _, n in blocks)

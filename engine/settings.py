@@ -1,0 +1,71 @@
+"""Where things are, read from the environment at call time so that tests and children can move them.
+
+| variable | meaning | default |
+|---|---|---|
+| LAB_DATA | data directory: database, models, texts, run folders | ./data beside the code |
+| DATABASE_URL | any SQLAlchemy URL | sqlite:///<LAB_DATA>/lab.db |
+| LAB_MODELS | root of local directory models | <LAB_DATA>/local_models |
+| LAB_LOCKS | device locks, shared by all data directories of a user | <tmp>/llm-tradeoff-lab-<uid> |
+| HOST, PORT | address of the page | 127.0.0.1, 8501 |
+| PUBLIC_BASE_URL | what links begin with | http://HOST:PORT |
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _path(variable: str, default: Path) -> Path:
+    value = os.environ.get(variable, "")
+    return Path(value).expanduser().resolve() if value else default
+
+
+def data_dir() -> Path:
+    return _path("LAB_DATA", REPOSITORY / "data")
+
+
+def database_url() -> str:
+    return os.environ.get("DATABASE_URL") or f"sqlite:///{data_dir() / 'lab.db'}"
+
+
+def bundled_models_dir() -> Path:
+    return data_dir() / "models"
+
+
+def local_models_dir() -> Path:
+    return _path("LAB_MODELS", data_dir() / "local_models")
+
+
+def texts_dir() -> Path:
+    return data_dir() / "texts"
+
+
+def runs_dir() -> Path:
+    return data_dir() / "runs"
+
+
+def locks_dir() -> Path:
+    return _path("LAB_LOCKS", Path(tempfile.gettempdir()) / f"llm-tradeoff-lab-{os.getuid()}")
+
+
+def host() -> str:
+    return os.environ.get("HOST") or "127.0.0.1"
+
+
+def port() -> int:
+    value = os.environ.get("PORT") or "8501"
+    if not value.isdigit() or not 1 <= int(value) <= 65535:
+        raise ValueError(f"PORT: {value!r} is not a port; use a number from 1 to 65535")
+    return int(value)
+
+
+def public_base_url() -> str:
+    return (os.environ.get("PUBLIC_BASE_URL") or f"http://{host()}:{port()}").rstrip("/")
+
+
+def experiment_link(experiment_id: str) -> str:
+    return f"{public_base_url()}/experiment?id={experiment_id}"

@@ -1,0 +1,126 @@
+"""The child process: one run, from spec.json to result.json. The only process that imports torch.
+
+Usage: python -m engine.worker RUN_DIR. Must not import sqlalchemy, streamlit or pandas.
+"""
+
+# The first statement ties this process to its parent, before anything slow is imported.
+from engine.child_process import tie_to_parent
+
+tie_to_parent()
+
+import gc  # noqa: E402
+import json  # noqa: E402
+import logging  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+import traceback  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from engine.devices import Device  # noqa: E402
+from engine.measurement import Status  # noqa: E402
+from engine.specs import RunKind, RunSpec, VariantSpec  # noqa: E402
+from engine.technique import Session, Technique, unsupported_stack  # noqa: E402
+
+
+def main(run_dir: Path) -> None:
+    """Run one RunSpec. Every outcome, an exception too, ends as a result.json with a status and a reason."""
+    spec = RunSpec.model_validate_json((run_dir / "spec.json").read_text())
+    device = Device.from_json(spec.device)
+    stack = VariantSpec(name="variant", stack=spec.stack).build()
+    result: dict[str, Any] = {"status": Status.SUCCEEDED, "reason": None, "evidence": {}, "environment": {}, "details": {}}
+    if reason := unsupported_stack(stack, device, spec.model, spec.workload.build()):
+        result |= {"status": Status.UNSUPPORTED, "reason": reason}
+    else:
+        _measured(spec, stack, device, run_dir, result)
+    from engine.meter import write_json  # after the check: an unsupported stack ends before torch is imported
+
+    write_json(run_dir / "result.json", result)
+
+
+def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_dir: Path, result: dict[str, Any]) -> None:
+    import torch
+
+    from engine.environment import Surroundings, fingerprint
+    from engine.loading import NotAppliedError
+    from engine.meter import Meter, is_out_of_memory
+
+    torch.set_num_threads(spec.threads)
+    # bitsandbytes logs a line per matrix product on float32 input: writing them would be part of what is timed
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    meter = Meter(run_dir, "cuda" if device.kind == "cuda" else "cpu")
+    surroundings = Surroundings(device)
+    try:
+        result["environment"] = fingerprint(device, spec.threads)
+        if spec.kind is RunKind.SPEED:
+            _speed(spec, stack, device, meter, result)
+        else:
+            _quality(spec, stack, device, meter, result)
+        if meter.recorded and not any(m.status is Status.SUCCEEDED for m in meter.recorded):
+            result |= {"status": meter.recorded[0].status, "reason": meter.recorded[0].reason}
+    except NotAppliedError as error:
+        result |= {"status": Status.FAILED, "reason": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
+        result |= {"status": status, "reason": f"{type(error).__name__}: {error}"[:2000]}
+    result["details"] |= surroundings.facts()
+
+
+def _load(spec: RunSpec, stack: tuple[Technique, ...], device: Device) -> Session:
+    from engine.loading import load_session
+
+    return load_session(
+        spec.model, stack, device, spec.seed, Path(spec.models_dir), Path(spec.local_models_dir), Path(spec.texts_dir)
+    )
+
+
+def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:
+    from engine.loading import collect_evidence
+    from engine.memory import storage_bytes
+
+    meter.phase("loading the model")
+    started = time.perf_counter()
+    load_peaks, session = meter.peak_of(lambda: _load(spec, stack, device))
+    seconds = meter.now() - started
+    gc.collect()
+    result["evidence"] = collect_evidence(session, stack)
+    meter.record("load_seconds", [seconds])
+    if "peak_memory_bytes" in load_peaks:
+        meter.record("load_peak_memory_bytes", [load_peaks["peak_memory_bytes"]])
+    meter.record("weight_bytes", [storage_bytes(session.model)])
+    spec.workload.build().run(session, meter)
+
+
+def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:
+    import torch
+
+    from engine.loading import checkpoint_identity, collect_evidence
+    from engine.quality import QualityReference
+
+    workload = spec.workload.build()
+    identity = {
+        "model": checkpoint_identity(spec.model, Path(spec.models_dir), Path(spec.local_models_dir)),
+        "protocol": workload.quality_protocol(Path(spec.texts_dir)),
+        "baseline": [t.model_dump() for t in spec.baseline_stack],
+        "device": device.name,
+        "torch": torch.__version__,
+    }
+    reference = QualityReference(Path(spec.artifacts_dir), identity, is_baseline=spec.stack == spec.baseline_stack)
+    if not reference.is_baseline and not reference.path.exists():
+        meter.phase("computing the baseline's logits again")
+        baseline = _load(spec, VariantSpec(name="baseline", stack=spec.baseline_stack).build(), device)
+        workload.write_quality_reference(baseline, reference)
+        del baseline
+        gc.collect()
+    meter.phase("loading the model")
+    session = _load(spec, stack, device)
+    result["evidence"] = collect_evidence(session, stack)
+    workload.measure_quality(session, meter, reference)
+    result["details"]["quality"] = identity["protocol"]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m engine.worker RUN_DIR")
+    main(Path(sys.argv[1]).resolve())

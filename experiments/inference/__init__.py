@@ -1,0 +1,1 @@
+"""Inference: what the generation loop keeps and reuses."""

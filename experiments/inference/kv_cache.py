@@ -1,0 +1,50 @@
+"""The KV cache: keep keys and values of earlier tokens, so that each new token costs one column of attention."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from engine.measurement import Evidence
+from engine.technique import Session, Slot, Technique
+
+_CACHE_CLASS = {"off": None, "dynamic": "DynamicCache", "static": "StaticCache"}
+
+
+class KvCache(Technique):
+    """Reuse the keys and values of earlier tokens: off, growing (dynamic) or preallocated (static)."""
+
+    name: ClassVar[str] = "kv_cache"
+    label: ClassVar[str] = "KV cache"
+    family: ClassVar[str] = "inference"
+    slot: ClassVar[Slot] = Slot.KV_CACHE
+    reference: ClassVar[str] = "https://huggingface.co/docs/transformers/kv_cache"
+    costs: ClassVar[str] = "Memory grows with layers x tokens x batch; a static cache pays for its full length from the start."
+
+    mode: Literal["off", "dynamic", "static"] = Field(
+        "dynamic", description="off recomputes everything for each token; dynamic grows; static is allocated once"
+    )
+
+    def apply(self, session: Session) -> None:
+        if self.mode == "off":
+            session.generate_options["use_cache"] = False
+        else:
+            # A static cache would make generate() compile on a GPU: that is another technique, so it is kept apart.
+            session.generate_options |= {"use_cache": True, "cache_implementation": self.mode, "disable_compile": True}
+        if self.mode == "dynamic":
+            del session.generate_options["cache_implementation"]
+
+    def evidence(self, session: Session) -> Evidence:
+        """The cache object that a real generation of two tokens returns."""
+        import torch
+
+        ids = torch.tensor([[1, 2, 3]], device=session.torch_device)
+        out = session.model.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=2, min_new_tokens=2, do_sample=False,
+            return_dict_in_generate=True, **session.generate_options,
+        )
+        cache = out.past_key_values
+        found = None if cache is None else type(cache).__name__
+        wanted = _CACHE_CLASS[self.mode]
+        return Evidence({"cache": found}, None if found == wanted else f"the cache is {found}, not {wanted}")

@@ -1,0 +1,1 @@
+"""Precision: the dtype that the unquantized tensors are kept and computed in."""

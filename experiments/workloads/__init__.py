@@ -1,0 +1,1 @@
+"""Workloads: what is done with a loaded model, and what is measured."""

@@ -1,0 +1,195 @@
+"""Text generation: time to first token, decode speed, memory, and the quality of the model that was timed.
+
+Greedy, min = max new tokens, so that every variant does the same work. Latency comes from one pass, memory from another.
+"""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from engine.measurement import Point, Status
+from engine.technique import Session
+from engine.texts import load_text
+from engine.workload import Workload
+
+if TYPE_CHECKING:
+    from engine.meter import Meter
+    from engine.quality import QualityReference
+
+_TIMED = (
+    "ttft_seconds",
+    "inter_token_latency_seconds",
+    "prefill_tokens_per_second",
+    "decode_tokens_per_second",
+    "kv_cache_bytes",
+    "peak_memory_bytes",
+)
+# Warm-up ends when two calls in a row differ by less than this, or at the cap.
+_STEADY = 0.05
+
+
+class Generation(Workload):
+    """Greedy generation from a prompt of real text; perplexity and fidelity on the same model."""
+
+    name: ClassVar[str] = "generation"
+    label: ClassVar[str] = "Text generation"
+    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "load_peak_memory_bytes", *_TIMED)
+    quality_metrics: ClassVar[tuple[str, ...]] = ("perplexity", "kl_divergence", "top1_agreement")
+
+    prompt_tokens: int = Field(128, ge=1, le=131_072, description="Length of every prompt")
+    new_tokens: int = Field(64, ge=2, le=65_536, description="Tokens generated per sequence, exactly")
+    batch_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        (1,), min_length=1, max_length=16, description="Sequences generated at once; each size is measured"
+    )
+    repeats: int = Field(5, ge=1, le=1000, description="Timed calls per batch size within one run")
+    max_warmups: int = Field(3, ge=1, le=100, description="Warm-up calls at most; fewer if two in a row agree within 5 %")
+    quality_tokens: int = Field(4096, ge=0, le=1_000_000, description="Tokens of text for perplexity; 0 turns quality off")
+    quality_context: int = Field(1024, ge=2, le=131_072, description="Context length of each perplexity window")
+
+    @field_validator("batch_sizes")
+    @classmethod
+    def _ascending(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(sizes)))
+
+    @field_validator("quality_context")
+    @classmethod
+    def _fits(cls, context: int, info: Any) -> int:
+        tokens = info.data.get("quality_tokens", 0)
+        if 0 < tokens < context:
+            raise ValueError(f"one window of {context} tokens does not fit into quality_tokens = {tokens}; ask for more tokens or less context")
+        return context
+
+    def positions_needed(self) -> int:
+        return max(self.prompt_tokens + self.new_tokens, self.quality_context if self.quality_tokens else 0)
+
+    def run(self, session: Session, meter: Meter) -> None:
+        for index, batch in enumerate(self.batch_sizes):
+            point: Point = {"batch": batch, "prompt_tokens": self.prompt_tokens, "new_tokens": self.new_tokens}
+            try:
+                self._measure_batch(session, meter, batch, point, first=index == 0)
+            except Exception as error:
+                from engine.meter import is_out_of_memory
+
+                if not is_out_of_memory(error):
+                    raise
+                reason = f"batch {batch}: {str(error).splitlines()[0][:300]}"
+            else:
+                continue
+            _free(session)
+            meter.record_failure(_TIMED, point, Status.OUT_OF_MEMORY, reason)
+            for larger in self.batch_sizes[index + 1 :]:
+                meter.record_failure(_TIMED, point | {"batch": larger}, Status.OUT_OF_MEMORY, f"not tried: batch {batch} did not fit")
+            return
+
+    def _measure_batch(self, session: Session, meter: Meter, batch: int, point: Point, *, first: bool) -> None:
+        ids = self.prompts(session, batch)
+        meter.phase(f"first call, batch {batch}")
+        calls = [self._timed(session, meter, ids)]
+        if first:
+            meter.record("first_call_seconds", [calls[0][1]], point)
+        while len(calls) <= self.max_warmups and not _is_steady(calls):
+            meter.phase(f"warm-up, batch {batch}", len(calls), self.max_warmups)
+            calls.append(self._timed(session, meter, ids))
+        warmups, calls = calls, []
+        for repeat in range(self.repeats):
+            meter.phase(f"measuring, batch {batch}", repeat + 1, self.repeats)
+            calls.append(self._timed(session, meter, ids))
+        after = self.new_tokens - 1
+        for name, of in {
+            "ttft_seconds": lambda ttft, end: ttft,
+            "inter_token_latency_seconds": lambda ttft, end: (end - ttft) / after,
+            "prefill_tokens_per_second": lambda ttft, end: batch * self.prompt_tokens / ttft,
+            "decode_tokens_per_second": lambda ttft, end: batch * after / (end - ttft),
+        }.items():
+            meter.record(name, [of(*c) for c in calls], point, warmups=[of(*c) for c in warmups])
+        self._memory_pass(session, meter, ids, point)
+
+    def _memory_pass(self, session: Session, meter: Meter, ids: Any, point: Point) -> None:
+        from engine.memory import cache_bytes
+
+        meter.phase(f"memory, batch {point['batch']}")
+        gc.collect()
+        peaks, out = meter.peak_of(lambda: self.generate(session, ids, return_dict_in_generate=True))
+        meter.record("kv_cache_bytes", [cache_bytes(out.past_key_values)], point)
+        for name, value in peaks.items():
+            meter.record(name, [value], point)
+
+    def prompts(self, session: Session, batch: int) -> Any:
+        """Token ids (batch, prompt_tokens) int64 on the device: consecutive pieces of the text, or random ids for a shape."""
+        import torch
+
+        if session.tokenizer is None:
+            generator = torch.Generator().manual_seed(session.seed)
+            ids = torch.randint(3, session.model.config.vocab_size, (batch, self.prompt_tokens), generator=generator)
+        else:
+            needed = batch * self.prompt_tokens
+            text = load_text(session.texts_dir).content
+            ids = session.tokenizer(text[: needed * 12], return_tensors="pt").input_ids[0]
+            # A text shorter than the whole batch is read again from its start.
+            ids = ids.repeat(-(-needed // len(ids)))[:needed].reshape(batch, self.prompt_tokens)
+        return ids.to(session.torch_device)
+
+    def generate(self, session: Session, ids: Any, **extra: Any) -> Any:
+        """The one call that everything here measures."""
+        import torch
+
+        return session.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            min_new_tokens=self.new_tokens,
+            max_new_tokens=self.new_tokens,
+            pad_token_id=0,
+            **session.generate_options,
+            **extra,
+        )
+
+    def _timed(self, session: Session, meter: Meter, ids: Any) -> tuple[float, float]:
+        """(seconds to the first new token, seconds to the last), wall time with the device drained before the call."""
+        from engine.stamps import TokenStamps
+
+        stamps = TokenStamps()
+        start = meter.now()
+        self.generate(session, ids, streamer=stamps)
+        if len(stamps.times) != self.new_tokens:
+            raise RuntimeError(f"generate() produced {len(stamps.times)} tokens, {self.new_tokens} were asked for")
+        return stamps.times[0] - start, stamps.times[-1] - start
+
+    def measures_quality(self) -> bool:
+        return self.quality_tokens > 0
+
+    def quality_protocol(self, texts_dir: Path) -> dict[str, Any]:
+        text = load_text(texts_dir)
+        return {"text": text.name, "text_sha256": text.sha256, "tokens": self.quality_tokens, "context": self.quality_context}
+
+    def _windows(self, session: Session) -> Any:
+        from engine.quality import windows
+
+        return windows(session, load_text(session.texts_dir).content, self.quality_tokens, self.quality_context)
+
+    def write_quality_reference(self, session: Session, reference: QualityReference) -> None:
+        from engine.quality import write_reference
+
+        write_reference(session, self._windows(session), reference)
+
+    def measure_quality(self, session: Session, meter: Meter, reference: QualityReference) -> None:
+        from engine.quality import measure
+
+        point: Point = {"text": load_text(session.texts_dir).name, "tokens": self.quality_tokens, "context": self.quality_context}
+        measure(session, meter, self._windows(session), reference, point)
+
+
+def _is_steady(calls: list[tuple[float, float]]) -> bool:
+    return len(calls) >= 2 and abs(calls[-1][1] / calls[-2][1] - 1) < _STEADY
+
+
+def _free(session: Session) -> None:
+    import torch
+
+    gc.collect()
+    if session.device.kind == "cuda":
+        torch.cuda.empty_cache()
