@@ -71,8 +71,8 @@ def readable(error: ValidationError) -> str:
     """One line per problem: field, what is wrong, what was given."""
     lines = []
     for e in error.errors(include_url=False):
-        field = ".".join(str(p) for p in e["loc"]) or "value"
+        field = ".".join(str(p) for p in e["loc"])
         message = e["msg"].removeprefix("Value error, ")
         given = "" if e["type"] in ("missing", "value_error") else f" (given: {e['input']!r})"
-        lines.append(f"{field}: {message}{given}")
+        lines.append((f"{field}: " if field else "") + message + given)
     return "; ".join(lines)

@@ -1,0 +1,238 @@
+"""The command line. What a program reads goes to stdout, everything else to stderr; exit 2 on bad input.
+
+Imports database and torch-free parts only where a command needs them, so that `run --bundle` works without SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Measure LLM optimizations.")
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of a table.")]
+
+
+def main() -> None:
+    """Entry point: a ValueError is the user's to fix, so it is one line on stderr and exit code 2."""
+    try:
+        app()
+    except ValueError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+
+
+@app.command()
+def run(
+    experiment: Annotated[str, typer.Argument(help="A preset name or a YAML file.")],
+    rounds: Annotated[int | None, typer.Option(help="Rounds over all variants.")] = None,
+    model: Annotated[str | None, typer.Option(help="Another model than the file says.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, or a named device.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Write the results to this file; no database is used.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with an unfinished bundle.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Begin no new round after this time (with --bundle).")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run an experiment in the foreground and print its verdicts."""
+    from engine.presets import load_spec
+
+    overrides = {"rounds": rounds, "model": model, "device": device}
+    spec = load_spec(experiment, {k: v for k, v in overrides.items() if v is not None})
+    if (resume or max_seconds is not None) and bundle is None:
+        raise ValueError("--resume and --max-seconds go with --bundle FILE")
+    if bundle is not None:
+        record, link = _run_to_bundle(spec, bundle, resume, max_seconds), None
+    else:
+        record, link = _run_in_database(spec)
+    _finish(record, link, as_json)
+
+
+def _run_to_bundle(spec: Any, bundle: Path, resume: Path | None, max_seconds: float | None) -> dict[str, Any]:
+    from engine.foreground import run_foreground
+    from engine.record import load_bundle, save_bundle
+
+    earlier = load_bundle(resume) if resume else None
+    with err.status("starting") as status:
+        return run_foreground(
+            spec, record=earlier, max_seconds=max_seconds, save=lambda r: save_bundle(r, bundle),
+            progress=lambda done, total, text: status.update(f"run {done + 1} of {total}: {text}"),
+        )  # fmt: skip
+
+
+def _run_in_database(spec: Any) -> tuple[dict[str, Any], str]:
+    from db import queries
+    from engine import api, settings
+    from engine.follow import follow
+
+    db = _database()
+    experiment = api.submit(db, spec)
+    link = settings.experiment_link(experiment)
+    err.print(f"experiment {experiment}  {link}", highlight=False)
+    with err.status("queued") as status:
+        follow(db, experiment, status.update)
+    record = queries.record(db, experiment)
+    if record is None:
+        raise ValueError("the experiment was deleted while it ran")
+    return record, link
+
+
+def _finish(record: dict[str, Any], link: str | None, as_json: bool) -> None:
+    from engine.analysis import document, exit_code, summary
+
+    if as_json:
+        print(json.dumps(document(record, link), allow_nan=False))
+    else:
+        _print_verdicts(summary(record))
+        if link:
+            print(link)
+    raise typer.Exit(exit_code(record))
+
+
+def _print_verdicts(frame: Any) -> None:
+    from engine.metrics import METRICS
+
+    table = Table("variant", "metric", "point", "value", "ratio", "95 % interval", "verdict")
+    for row in frame.to_dict("records"):
+        has_ratio = row["ratio"] == row["ratio"] and row["ratio"] is not None
+        has_interval = row["ci_low"] == row["ci_low"] and row["ci_low"] is not None
+        value = row["value"] if row["value"] == row["value"] else None
+        table.add_row(
+            row["variant"], row["label"], row["point_label"], METRICS[row["metric"]].format(value),
+            f"{row['ratio']:.3f}" if has_ratio else "", f"{row['ci_low']:.3f} to {row['ci_high']:.3f}" if has_interval else "",
+            str(row["verdict"] or "") + (f" ({row['reason']})" if row["reason"] else ""),
+        )  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@app.command()
+def submit(experiment: str, rounds: int | None = None, model: str | None = None, device: str | None = None, as_json: AsJson = False) -> None:
+    """Queue an experiment for a running scheduler and print its link."""
+    from engine import api, settings
+    from engine.presets import load_spec
+
+    overrides = {"rounds": rounds, "model": model, "device": device}
+    spec = load_spec(experiment, {k: v for k, v in overrides.items() if v is not None})
+    experiment_id = api.submit(_database(), spec)
+    link = settings.experiment_link(experiment_id)
+    print(json.dumps({"id": experiment_id, "title": spec.title, "link": link}) if as_json else link)
+
+
+@app.command()
+def scheduler(as_json: AsJson = False) -> None:
+    """Run queued experiments on this machine's devices until stopped."""
+    from engine.scheduler import serve
+
+    serve(_database())
+    if as_json:
+        print(json.dumps({"stopped": True}))
+
+
+@app.command()
+def cancel(experiment: str, as_json: AsJson = False) -> None:
+    """Cancel an experiment: queued runs at once, the running one within seconds."""
+    from db import queries, queue
+
+    db = _database()
+    if queries.record(db, experiment, samples="none") is None:
+        raise ValueError(f"experiment: there is no {experiment!r}; it may have been deleted")
+    count = queue.cancel_experiment(db, experiment)
+    print(json.dumps({"id": experiment, "cancelled_runs": count}) if as_json else f"{count} runs cancelled")
+
+
+@app.command()
+def export(
+    experiment: str,
+    format: Annotated[str, typer.Option(help="csv, json, samples or bundle.")] = "csv",
+    as_json: AsJson = False,
+) -> None:
+    """Print an experiment: one row per variant x metric x point (csv, json), every sample (samples), or the bundle."""
+    from db import queries
+    from engine import export as exports
+
+    writers = {
+        "csv": exports.summary_csv, "json": exports.summary_json, "samples": exports.samples_csv,
+        "bundle": lambda r: json.dumps(r, allow_nan=False, indent=1),
+    }  # fmt: skip
+    chosen = "json" if as_json else format
+    if chosen not in writers:
+        raise ValueError(f"--format: {format!r} is not one of {', '.join(writers)}")
+    record = queries.record(_database(), experiment, samples="quality" if chosen in ("csv", "json") else "all")
+    if record is None:
+        raise ValueError(f"experiment: there is no {experiment!r}; it may have been deleted")
+    sys.stdout.write(writers[chosen](record))
+
+
+@app.command(name="import")
+def import_bundle(bundle: Path, source: str = "imported", as_json: AsJson = False) -> None:
+    """Put a bundle into the database, under the id that it carries."""
+    from db import records
+    from engine import settings
+    from engine.record import load_bundle
+
+    experiment_id = records.import_record(_database(), load_bundle(bundle), source)
+    link = settings.experiment_link(experiment_id)
+    print(json.dumps({"id": experiment_id, "link": link}) if as_json else link)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models that can be named."""
+    from engine import api
+
+    rows = [{k: r[k] for k in ("name", "source", "parameters", "available", "reason")} for r in api.models()]
+    _print_rows(rows, as_json)
+
+
+@app.command()
+def techniques(as_json: AsJson = False) -> None:
+    """List the techniques, and why some cannot run here."""
+    from engine import api
+
+    _print_rows([{k: r[k] for k in _CARD} for r in api.techniques()], as_json)
+
+
+@app.command()
+def workloads(as_json: AsJson = False) -> None:
+    """List the workloads and their options."""
+    from engine import api
+
+    _print_rows([{k: r[k] for k in _CARD} for r in api.workloads()], as_json)
+
+
+_CARD = ("name", "label", "family", "slot", "available", "reason", "options")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is available here and why not: devices, models, techniques, data directory, database."""
+    from engine.doctor import examine, lines
+
+    report = examine()
+    print(json.dumps(report) if as_json else "\n".join(lines(report)))
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows))
+        return
+    columns = [c for c in rows[0] if c != "options"]
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*("" if row[c] is None else "yes" if row[c] is True else "no" if row[c] is False else f"{row[c]:,}" if isinstance(row[c], int) else str(row[c]) for c in columns))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _database() -> Any:
+    from db.session import connect, migrate
+    from engine import settings
+
+    db = connect(settings.database_url())
+    migrate(db)
+    return db

@@ -1,0 +1,92 @@
+"""Runs an experiment in this process's foreground, without a database: for GPU machines that have only the worker's packages.
+
+Must not import sqlalchemy, streamlit or db.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine import settings
+from engine.devices import Device, find_device
+from engine.executor import Executor, LocalExecutor
+from engine.locks import DeviceLock
+from engine.measurement import RunResult, Status
+from engine.record import Record, add_run, new_record
+from engine.specs import ExperimentSpec, PlannedRun, expand, run_spec
+
+_POLL_SECONDS = 0.2
+
+Progress = Callable[[int, int, str], None]
+"""Called with (runs done, runs in all, what is being done)."""
+
+
+def run_foreground(
+    spec: ExperimentSpec,
+    *,
+    record: Record | None = None,
+    max_seconds: float | None = None,
+    progress: Progress = lambda done, total, text: None,
+    save: Callable[[Record], None] = lambda record: None,
+    executor: Executor | None = None,
+) -> Record:
+    """Run what is missing of an experiment and return its record; `save` is called after every run.
+
+    `record`: an earlier, unfinished one of the same spec. max_seconds: no new round begins after that time.
+    """
+    device = find_device(spec.device)
+    executor = executor or LocalExecutor()
+    if record is None:
+        record = new_record(spec)
+    elif record["experiment"]["spec"] != spec.model_dump(mode="json"):
+        raise ValueError("--resume: the bundle holds another experiment; give the spec that it was started with")
+    if record["experiment"]["bound_device"] not in (None, device.key):
+        raise ValueError(f"--resume: the bundle was measured on {record['experiment']['bound_device']}, this is {device.key}")
+    record["experiment"]["bound_device"] = device.key
+    done = {(r["variant"], r["round"], r["kind"]) for r in record["runs"]}
+    plan = expand(spec)
+    started = time.monotonic()
+    current_round = -1
+    for number, planned in enumerate(plan):
+        if (planned.variant, planned.round, planned.kind.value) in done:
+            continue
+        if planned.round > current_round:
+            if max_seconds is not None and current_round >= 0 and time.monotonic() - started > max_seconds:
+                break
+            current_round = planned.round
+        label = f"{spec.variants[planned.variant].name}, {planned.kind.value}, round {planned.round + 1} of {spec.rounds}"
+        _run_one(spec, planned, device, executor, record, lambda text, n=number, s=label: progress(n, len(plan), f"{s}: {text}"))
+        save(record)
+    return record
+
+
+def _run_one(
+    spec: ExperimentSpec, planned: PlannedRun, device: Device, executor: Executor, record: Record, say: Callable[[str], None]
+) -> None:
+    lock = DeviceLock(device)
+    while not lock.try_acquire():
+        say(f"waiting for {device.id}")
+        time.sleep(_POLL_SECONDS)
+    try:
+        started_at, started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), time.monotonic()
+        folder = settings.runs_dir() / f"{record['experiment']['id']}.{len(record['runs'])}"
+        handle = executor.start(run_spec(spec, planned, device), Path(folder), device=device, keep_fds=(lock.fileno(),))
+        timed_out = False
+        try:
+            while (result := executor.poll(handle)) is None:
+                if time.monotonic() - started > spec.timeout_seconds:
+                    timed_out = True
+                    executor.kill(handle)
+                say(executor.read_progress(handle) or "starting")
+                time.sleep(_POLL_SECONDS)
+        except BaseException:  # Ctrl-C too: nothing may be left running
+            executor.kill(handle)
+            raise
+        if timed_out:
+            result = RunResult(Status.TIMED_OUT, f"time limit of {spec.timeout_seconds} s", result.measurements)
+        add_run(record, planned, result, device=device.key, seconds=time.monotonic() - started, started_at=started_at)
+    finally:
+        lock.release()

@@ -1,0 +1,80 @@
+"""The record: one experiment with its runs, measurements and environments as plain JSON data.
+
+The same shape comes from the database, from a bundle file and from a foreground run; analysis reads nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.measurement import RunResult, Status
+from engine.specs import ExperimentSpec, PlannedRun, new_id
+
+FORMAT = "llm-tradeoff-lab/1"
+
+Record = dict[str, Any]
+
+
+def new_record(spec: ExperimentSpec, source: str = "local") -> Record:
+    """A record with its experiment and variants, and no runs yet."""
+    return {
+        "format": FORMAT,
+        "experiment": {
+            "id": new_id(), "title": spec.title, "spec": spec.model_dump(mode="json"), "source": source,
+            "device": spec.device, "bound_device": None, "created_at": _now(),
+        },
+        "variants": [
+            {"name": v.name, "stack": [t.model_dump(mode="json") for t in v.stack], "baseline": v.name == spec.baseline}
+            for v in spec.variants
+        ],
+        "environments": {},
+        "runs": [],
+    }  # fmt: skip
+
+
+def add_run(record: Record, planned: PlannedRun, result: RunResult, *, device: str, seconds: float, started_at: str) -> None:
+    """Append one finished run."""
+    environment = None
+    if result.environment:
+        environment = hashlib.sha256(json.dumps(result.environment, sort_keys=True).encode()).hexdigest()
+        record["environments"][environment] = result.environment
+    record["runs"].append({
+        "id": None, "variant": planned.variant, "round": planned.round, "kind": planned.kind.value,
+        "status": result.status.value, "reason": result.reason, "device": device, "attempt": 1, "phase": None, "cancel": False,
+        "started_at": started_at, "ended_at": _now(), "seconds": seconds, "environment": environment,
+        "evidence": result.evidence, "details": result.details, "host_peak_bytes": result.host_peak_bytes,
+        "log_tail": result.log_tail if result.status is Status.FAILED else None,
+        "measurements": [asdict(m) | {"status": m.status.value, "n_samples": len(m.samples)} for m in result.measurements],
+    })  # fmt: skip
+
+
+def save_bundle(record: Record, path: Path) -> None:
+    """Write a record as one JSON file, by rename."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(record, allow_nan=False, indent=1))
+    temporary.replace(path)
+
+
+def load_bundle(path: Path) -> Record:
+    """Read a bundle. Raises ValueError that says what is wrong with the file."""
+    try:
+        record = json.loads(path.read_text())
+    except OSError as error:
+        raise ValueError(f"bundle: cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"bundle: {path} is not JSON; it may have been cut off") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else None
+        raise ValueError(f"bundle: {path} has format {found!r}; this version reads {FORMAT!r}")
+    if missing := [k for k in ("experiment", "variants", "environments", "runs") if k not in record]:
+        raise ValueError(f"bundle: {path} has no {missing[0]!r}")
+    return record
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
