@@ -24,14 +24,15 @@ _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class Output:
-    """Drains a pipe into a file in a thread of its own. Takes over `source`, the reading end.
+    """Drains a pipe into a file in a thread of its own. `pipe` is the end that a child writes into.
 
     The file gets the first 1 MB. The last 64 KB stay in memory and are appended at the end.
     """
 
-    def __init__(self, source: int, path: Path) -> None:
-        self._source = open(source, "rb", buffering=0)
-        self._log = open(path, "wb", buffering=0)
+    def __init__(self, path: Path) -> None:
+        self._log = path.open("wb", buffering=0)
+        reading, self.pipe = os.pipe()
+        self._source = os.fdopen(reading, "rb", buffering=0)
         self._total = self._written = 0
         self._recent = bytearray()
         self._lock = threading.Lock()
@@ -45,8 +46,15 @@ class Output:
             recent = bytes(self._recent)
         return printable(recent.decode(errors="replace"))[-TAIL_CHARACTERS:]
 
+    def close_pipe(self) -> None:
+        """Our copy of the writing end; while it is open, the end of the child's output cannot be seen."""
+        if self.pipe >= 0:
+            os.close(self.pipe)
+            self.pipe = -1
+
     def finish(self) -> None:
         """Read what is still in the pipe and end the thread, also where a process that got away holds the pipe open."""
+        self.close_pipe()
         if self._thread.is_alive():
             os.eventfd_write(self._stop, 1)
             self._thread.join()

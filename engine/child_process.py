@@ -45,14 +45,16 @@ def sweep(mark: str, live: Collection[int]) -> None:
     mark: the run's mark. live: pids of the runs that go on. A process that cleared its environment cannot be told from
     one of another run, so it is killed only when no other run is live.
     """
+    adopting = _adopts_orphans()
     for _ in range(20):  # a process may fork between being found and being killed; one stuck in a driver stays
         found = marked(mark)
-        if not live and _adopts_orphans():
-            found |= _adopted()
+        if adopting and not live:
+            found |= {pid for pid, state in _foreign_children() if state != "Z"}
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        _reap(live)
+        if adopting:
+            _reap(live)
         if not found:
             return
         time.sleep(0.01)
@@ -71,10 +73,6 @@ def marked(prefix: str) -> set[int]:
         if wanted in b"\0" + environment:
             found.add(pid)
     return found - {os.getpid()}
-
-
-def _adopted() -> set[int]:
-    return {pid for pid, state in _foreign_children() if state != "Z"}
 
 
 def _reap(live: Collection[int]) -> None:

@@ -76,10 +76,7 @@ def _report(path: Path) -> _Report:
         status = Status(data["status"])
         if status not in _REPORTABLE:
             raise ValueError(f"status {status.value!r}")
-        facts = {name: data.get(name) or {} for name in ("evidence", "environment", "details")}
-        for name, value in facts.items():
-            if not isinstance(value, dict):
-                raise ValueError(f"{name} is not an object")
+        facts = {name: dict(data.get(name) or {}) for name in ("evidence", "environment", "details")}
         reason = data.get("reason")
         return _Report(status, None if reason is None else str(reason), printable_json(facts))
     except FileNotFoundError:

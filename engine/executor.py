@@ -92,20 +92,18 @@ class LocalExecutor:
         (run_dir / "cwd").mkdir()
         (run_dir / child_result.SPEC).write_text(json.dumps(spec.model_dump(mode="json"), allow_nan=False))
         mark = f"{owner}/{secrets.token_hex(8)}"
-        reading, writing = os.pipe()
-        output = Output(reading, run_dir / child_result.LOG)
+        environment = _environment(spec, device) | {MARK_VARIABLE: mark}
         oom_kills = _oom_kills()
+        output = Output(run_dir / child_result.LOG)
         try:
             process = subprocess.Popen(
-                [*self._command, str(run_dir)],
-                stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, cwd=run_dir / "cwd",
-                env=_environment(spec, device) | {MARK_VARIABLE: mark}, pass_fds=tuple(keep_fds), start_new_session=True,
+                [*self._command, str(run_dir)], stdin=subprocess.DEVNULL, stdout=output.pipe, stderr=output.pipe,
+                cwd=run_dir / "cwd", env=environment, pass_fds=tuple(keep_fds), start_new_session=True,
             )  # fmt: skip
         except BaseException:
-            os.close(writing)
             output.finish()
             raise
-        os.close(writing)
+        output.close_pipe()
         self._live.add(process.pid)
         return Handle(process, run_dir, mark, output, oom_kills)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.measurement import Point, Status
 from engine.technique import Session
@@ -55,13 +55,14 @@ class Generation(Workload):
     def _ascending(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(sorted(set(sizes)))
 
-    @field_validator("quality_context")
-    @classmethod
-    def _fits(cls, context: int, info: Any) -> int:
-        tokens = info.data.get("quality_tokens", 0)
-        if 0 < tokens < context:
-            raise ValueError(f"one window of {context} tokens does not fit into quality_tokens = {tokens}; ask for more tokens or less context")
-        return context
+    @model_validator(mode="after")
+    def _one_window_fits(self) -> Self:
+        if 0 < self.quality_tokens < self.quality_context:
+            raise ValueError(
+                f"quality_context: one window of {self.quality_context} tokens does not fit into quality_tokens = "
+                f"{self.quality_tokens}; ask for more tokens or less context"
+            )
+        return self
 
     def positions_needed(self) -> int:
         return max(self.prompt_tokens + self.new_tokens, self.quality_context if self.quality_tokens else 0)

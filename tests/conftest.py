@@ -1,0 +1,31 @@
+"""Fixtures for all tests: an own data directory, own locks, a tiny random model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.settings import REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def tiny_model_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds one local model, `tiny`; made in a child so that the tests' own process stays free of torch."""
+    root = tmp_path_factory.mktemp("models")
+    subprocess.run([sys.executable, "-m", "tests.tiny_model", str(root / "tiny")], check=True, cwd=REPOSITORY, capture_output=True)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Every test has its own data directory, database and device locks; the user's are never touched."""
+    data = tmp_path / "data"
+    monkeypatch.setenv("LAB_DATA", str(data))
+    monkeypatch.setenv("LAB_LOCKS", str(tmp_path / "locks"))
+    for variable in ("DATABASE_URL", "LAB_MODELS", "HOST", "PORT", "PUBLIC_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    yield data

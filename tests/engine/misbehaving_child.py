@@ -1,0 +1,153 @@
+"""Stands in for the worker, without torch: behaves as the name of the model in its spec.json says.
+
+A mode is a function below; 'sleep-1.5' calls sleep("1.5"). Modes that return end like a run that went well.
+"""
+
+from engine.child_process import tie_to_parent
+
+tie_to_parent()
+
+import ctypes  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+RUN_DIR = Path(sys.argv[1])
+MEASUREMENT = {
+    "metric": "load_seconds", "point": {"batch": 1}, "samples": [1.0, 2.0, 4.0], "warmups": [9.0],
+    "value": 2.0, "status": "succeeded", "reason": None,
+}  # fmt: skip
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+def write(name: str, text: str) -> None:
+    (RUN_DIR / f"{name}.tmp").write_text(text)
+    (RUN_DIR / f"{name}.tmp").replace(RUN_DIR / name)
+
+
+def succeed(**details: object) -> None:
+    write("result.json", json.dumps({
+        "status": "succeeded", "reason": None, "evidence": {"float32": {"facts": {"layers": 2}, "problem": None}},
+        "environment": {"device": "test"}, "details": details,
+    }))  # fmt: skip
+
+
+def normal() -> None:
+    print("all is well")
+
+
+def sleep(seconds: str) -> None:
+    time.sleep(float(seconds))
+
+
+def hang() -> None:
+    time.sleep(600)
+
+
+def stubborn() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    hang()
+
+
+def deaf() -> None:
+    """Holds the interpreter lock inside C: no thread of this process could notice anything."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+def abort() -> None:
+    print("about to abort")
+    os.abort()
+
+
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+def exit_(code: str) -> None:
+    print("leaving early")
+    os._exit(int(code))
+
+
+def die_after_result() -> None:
+    succeed()
+    os._exit(5)
+
+
+def result(text: str) -> None:
+    """Writes this as its whole result and leaves; '~' stands for characters that a model's name cannot have."""
+    write("result.json", RESULTS[text])
+    os._exit(0)
+
+
+RESULTS = {
+    "truncated": '{"status": "succ',
+    "prose": "done",
+    "list": "[1, 2]",
+    "unknown": '{"status": "splendid"}',
+    "cancelled": '{"status": "cancelled"}',
+    "nan": '{"status": "succeeded", "details": {"x": NaN}}',
+    "infinite": '{"status": "succeeded", "details": {"x": 1e999}}',
+    "nul": '{"status": "failed", "reason": "a\\u0000b \\ud800 hf_abcdefghijk", "details": {"k\\u0000": ["\\u0000"]}}',
+    "nested": '{"status": "succeeded", "details": ' + '{"x":' * 5000 + "1" + "}" * 5001,
+}
+
+
+def line(kind: str) -> None:
+    """One more line of results, wrong in some way."""
+    texts = {"truncated": '{"metric": "ttft_sec', "nonsense": "oops\n", "nan": '{"metric": "x", "samples": [NaN]}\n'}
+    with (RUN_DIR / "results.jsonl").open("a") as f:
+        f.write(texts[kind])
+
+
+def flood(megabytes: str) -> None:
+    for _ in range(int(megabytes)):
+        os.write(1, b"x" * 999_999 + b"\n")
+    print("the last words")
+
+
+def binary() -> None:
+    os.write(2, bytes(range(256)) * 100 + b"\nhf_abcdefghijklmnop and \xf0\x9f\x98\x80\n")
+
+
+def children(what: str) -> None:
+    """Leaves processes of its own behind, each harder to find, then ends or hangs."""
+    (RUN_DIR / "pids").write_text("")
+    started = [
+        subprocess.Popen(SLEEPER),
+        subprocess.Popen(SLEEPER, start_new_session=True),
+        subprocess.Popen(SLEEPER, process_group=0),
+    ]
+    if what.startswith("bare"):
+        started = [subprocess.Popen(SLEEPER, start_new_session=True, env={})]
+    write("pids", " ".join(str(p.pid) for p in started))
+    if what.endswith("hang"):
+        hang()
+    os._exit(4)
+
+
+def environment() -> None:
+    succeed(environment=dict(os.environ), cwd=os.getcwd(), cwd_content=os.listdir(), stdin=sys.stdin.read(),
+            score=Path("/proc/self/oom_score_adj").read_text().strip(), session=os.getsid(0) == os.getpid())  # fmt: skip
+    os._exit(0)
+
+
+def main() -> None:
+    with (RUN_DIR.parent / "executions").open("a") as f:
+        f.write(f"{RUN_DIR.name} {os.getpid()}\n")
+    mode, _, argument = json.loads((RUN_DIR / "spec.json").read_text())["model"]["name"].partition("-")
+    with (RUN_DIR / "results.jsonl").open("a") as f:
+        f.write(json.dumps(MEASUREMENT) + "\n")
+    write("progress.json", json.dumps({"phase": "warm-up", "step": 2, "steps": 3}))
+    function = globals()[mode]
+    function(*([argument] if argument else []))
+    succeed()
+    with (RUN_DIR.parent / "executions").open("a") as f:
+        f.write(f"{RUN_DIR.name} ended\n")
+
+
+main()

@@ -1,0 +1,97 @@
+"""Every technique on a tiny random model in this process: applies, proves it, keeps the function close, saves what it claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.devices import find_device
+from engine.loading import NotAppliedError, collect_evidence, load_session
+from engine.memory import storage_bytes
+from engine.modelspec import ModelSpec
+from engine.registry import discover
+from engine.technique import Session, Technique, unsupported_stack
+from tests.tiny_model import make
+
+CPU = find_device("cpu")
+MODEL = ModelSpec(source="local", name="tiny")
+HERE = [
+    cls() for cls in discover().techniques.values()
+    if unsupported_stack([cls()], CPU, MODEL, discover().workload("generation")) is None
+]  # fmt: skip
+IDS = torch.tensor([[2, 40, 41, 42, 50, 60, 61, 7]])
+
+
+def load(root: Path, *stack: Technique) -> Session:
+    return load_session(MODEL, stack, CPU, 0, root, root, root)
+
+
+def logits(session: Session) -> torch.Tensor:
+    with torch.inference_mode():
+        return session.model(IDS).logits.float()
+
+
+def test_all_techniques_run_on_this_cpu() -> None:
+    assert [t.name for t in HERE] == list(discover().techniques), "every technique of this release has a CPU path"
+
+
+@pytest.mark.parametrize("technique", HERE, ids=lambda t: t.name)
+def test_applies_proves_and_keeps_the_function(technique: Technique, tiny_model_root: Path) -> None:
+    session = load(tiny_model_root, technique)
+    evidence = collect_evidence(session, [technique])
+    assert evidence[technique.name]["problem"] is None
+    assert evidence[technique.name]["facts"]
+    out, reference = logits(session), logits(load(tiny_model_root))
+    assert out.shape == reference.shape
+    assert torch.isfinite(out).all()
+    assert (out - reference).abs().max() < 0.35 * reference.abs().max(), "close to the model that it was made from"
+
+
+@pytest.mark.parametrize("technique", HERE, ids=lambda t: t.name)
+def test_sabotaged_technique_is_found_out(technique: Technique, tiny_model_root: Path) -> None:
+    """The same class with its effect removed must fail its own evidence. float32 and the dynamic cache are what happens anyway."""
+    sabotaged = type("Sabotaged", (type(technique),), {"prepare": lambda self, plan: plan, "apply": lambda self, session: None})
+    sabotaged.__module__ = __name__
+    options: dict[str, Any] = {"mode": "static"} if technique.name == "kv_cache" else {}
+    broken = sabotaged(**options)
+    if technique.name == "float32":
+        session = load(tiny_model_root, discover().technique("bfloat16"))
+    else:
+        session = load(tiny_model_root, broken)
+    with pytest.raises(NotAppliedError, match=f"not applied: {technique.name}"):
+        collect_evidence(session, [broken])
+
+
+@pytest.mark.parametrize(
+    ("name", "below"), [("bfloat16", 0.51), ("float16", 0.51), ("bnb_int8", 0.70), ("bnb_4bit", 0.60)], ids=lambda v: str(v)
+)
+def test_weights_shrink(name: str, below: float, tiny_model_root: Path) -> None:
+    """Embeddings are a third of this tiny model and stay as they are, so the quantizers cannot reach their ideal ratio."""
+    technique = discover().technique(name)
+    ratio = storage_bytes(load(tiny_model_root, technique).model) / storage_bytes(load(tiny_model_root).model)
+    assert 0.1 < ratio < below
+
+
+def test_gpt2_conv1d_layers_are_quantized(tmp_path: Path) -> None:
+    """Without the conversion, dynamic quantization of GPT-2 touches the output head alone."""
+    make(tmp_path / "tiny", "gpt2")
+    technique = discover().technique("torch_dynamic_int8")
+    session = load(tmp_path, technique)
+    facts = collect_evidence(session, [technique])["torch_dynamic_int8"]["facts"]
+    assert facts["quantized_linear_layers"] == 2 * 4 + 1
+    assert facts["plain_linear_layers"] == 0
+    assert (logits(session) - logits(load(tmp_path))).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("mode", ["off", "dynamic", "static"])
+def test_exact_caches_give_the_same_tokens(mode: str, tiny_model_root: Path) -> None:
+    def tokens(session: Session) -> list[int]:
+        out = session.model.generate(
+            IDS, attention_mask=torch.ones_like(IDS), do_sample=False, max_new_tokens=24, min_new_tokens=24, **session.generate_options
+        )
+        return [int(t) for t in out[0]]
+
+    assert tokens(load(tiny_model_root, discover().technique("kv_cache", {"mode": mode}))) == tokens(load(tiny_model_root))

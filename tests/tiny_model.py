@@ -1,0 +1,45 @@
+"""Makes a tiny random LLaMA with a real tokenizer in a directory: loads in a moment, needs no download.
+
+Usage: python -m tests.tiny_model DIRECTORY. Run as a child process by tests that must not import torch themselves.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def make(directory: Path, model_type: str = "llama") -> Path:
+    """A 2-layer model with random weights (seed 0), byte-level tokenizer of 300 tokens, safetensors float32."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    small: dict[str, Any] = {
+        "llama": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=128),
+        "gpt2": dict(n_embd=64, n_layer=2, n_head=4),
+    }[model_type]
+    positions = {"llama": {"max_position_embeddings": 512}, "gpt2": {"n_positions": 512}}[model_type]
+    config = AutoConfig.for_model(model_type, vocab_size=300, bos_token_id=0, eos_token_id=1, pad_token_id=1, **small, **positions)
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(directory)
+    _tokenizer().save_pretrained(directory)
+    return directory
+
+
+def _tokenizer() -> Any:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(["the cat sat on the mat and the dog sat on the log"] * 4, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))
