@@ -47,12 +47,9 @@ def sweep(mark: str, live: Collection[int]) -> None:
     """
     adopting = _adopts_orphans()
     for _ in range(20):  # a process may fork between being found and being killed; one stuck in a driver stays
-        found = marked(mark)
+        found = kill_marked(mark)
         if adopting and not live:
-            found |= {pid for pid, state in _foreign_children() if state != "Z"}
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+            found |= _kill({pid for pid, state in _foreign_children() if state != "Z"})
         if adopting:
             _reap(live)
         if not found:
@@ -60,8 +57,8 @@ def sweep(mark: str, live: Collection[int]) -> None:
         time.sleep(0.01)
 
 
-def marked(prefix: str) -> set[int]:
-    """Processes of this user whose mark begins like this, ourselves left out."""
+def kill_marked(prefix: str) -> set[int]:
+    """Kill all processes of this user whose mark begins like this, ourselves left out. Returns their pids."""
     wanted = f"\0{MARK_VARIABLE}={prefix}".encode()
     found = set()
     for pid in _pids():
@@ -72,7 +69,14 @@ def marked(prefix: str) -> set[int]:
             continue
         if wanted in b"\0" + environment:
             found.add(pid)
-    return found - {os.getpid()}
+    return _kill(found - {os.getpid()})
+
+
+def _kill(pids: set[int]) -> set[int]:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    return pids
 
 
 def _reap(live: Collection[int]) -> None:

@@ -53,10 +53,14 @@ class Device:
 
 @functools.cache
 def machine_name() -> str:
-    """A short, stable name of this machine: host name and a few digits of its hardware address or machine id."""
-    try:
-        seed = Path("/etc/machine-id").read_text().strip() or str(uuid.getnode())
-    except OSError:
+    """A short name of this machine: host name and digits of its machine id, or of this boot where it has none."""
+    for source in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
+        try:
+            if seed := Path(source).read_text().strip():
+                break
+        except OSError:
+            continue
+    else:
         seed = str(uuid.getnode())
     return f"{platform.node() or 'machine'}-{uuid.uuid5(uuid.NAMESPACE_OID, seed).hex[:4]}"
 

@@ -3,18 +3,16 @@
 A mode is a function below; 'sleep-1.5' calls sleep("1.5"). Modes that return end like a run that went well.
 """
 
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 from engine.child_process import tie_to_parent
-
-tie_to_parent()
-
-import ctypes  # noqa: E402
-import json  # noqa: E402
-import os  # noqa: E402
-import signal  # noqa: E402
-import subprocess  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-from pathlib import Path  # noqa: E402
 
 RUN_DIR = Path(sys.argv[1])
 MEASUREMENT = {
@@ -79,7 +77,7 @@ def die_after_result() -> None:
 
 
 def result(text: str) -> None:
-    """Writes this as its whole result and leaves; '~' stands for characters that a model's name cannot have."""
+    """Leaves with this as its whole result."""
     write("result.json", RESULTS[text])
     os._exit(0)
 
@@ -137,6 +135,7 @@ def environment() -> None:
 
 
 def main() -> None:
+    tie_to_parent()
     with (RUN_DIR.parent / "executions").open("a") as f:
         f.write(f"{RUN_DIR.name} {os.getpid()}\n")
     mode, _, argument = json.loads((RUN_DIR / "spec.json").read_text())["model"]["name"].partition("-")

@@ -1,0 +1,215 @@
+"""The loop that claims queued runs for the devices of this machine, and keeps claims and processes in step.
+
+A claimed run is started at most once per attempt and never silently lost. Liveness is a counter in the database: no clocks
+are compared. Must not import torch, and must not compute beside a measurement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import queue
+from engine import api
+from engine.child_process import adopt_orphans, kill_marked
+from engine.devices import Device, local_devices, machine_name
+from engine.executor import Executor, LocalExecutor
+from engine.live_run import LiveRun, is_passing
+from engine.locks import DeviceLock, SchedulerLock
+from engine.measurement import Status
+
+PAUSE_SECONDS = 0.2
+BEAT_SECONDS = 1.0
+LEASE_SECONDS = 10.0
+"""A run whose counter has not moved for so long is lost."""
+
+
+def serve(db: Engine) -> None:
+    """Run what is queued on this machine's devices until SIGTERM or Ctrl-C. For a process of its own."""
+    adopt_orphans()
+    with stop_signals() as stopped:
+        Scheduler.for_this_machine(db).run_forever(stopped)
+
+
+class Scheduler:
+    """Runs what is queued on the given devices of this machine, one run per device at a time.
+
+    availability: {device id: {technique: reason or None}}, published for the page. Methods belong to the main thread.
+    """
+
+    def __init__(
+        self, db: Engine, executor: Executor, devices: Sequence[Device], availability: Mapping[str, Any] | None = None, *,
+        lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS, pause: float = PAUSE_SECONDS,
+    ) -> None:  # fmt: skip
+        self.id = secrets.token_hex(16)
+        self._db, self._executor, self._devices = db, executor, tuple(devices)
+        self._availability = dict(availability or {})
+        self._beat_seconds, self._pause = beat, pause
+        self._reaper = queue.Reaper(db, lease)
+        self._lock = SchedulerLock()
+        self._predecessor: str | None = None
+        self._beaten: float | None = None
+        self._live: dict[Device, LiveRun] = {}
+        self._ask_again = dict.fromkeys(self._devices, 0.0)
+        self._claiming = True
+        self._said = ""
+
+    @classmethod
+    def for_this_machine(cls, db: Engine) -> Scheduler:
+        devices = local_devices()
+        return cls(db, LocalExecutor(), devices, api.availability(devices))
+
+    def run_forever(self, stop: Callable[[], bool]) -> None:
+        """Until `stop()`. Live runs are then ended and recorded as failed: running them again is the user's decision."""
+        self._predecessor = self._lock.take_over()
+        try:
+            while not stop():
+                self._loop()
+                time.sleep(self._pause)
+        finally:
+            self._shut_down()
+
+    def run_until_idle(self, experiment_id: str, say: Callable[[str], None] = lambda text: None) -> None:
+        """Until every run of one experiment has ended; older runs in the queue come first.
+
+        say: called with what is being done. Ctrl-C and SIGTERM stop it as they stop `serve`, then raise KeyboardInterrupt.
+        """
+        with stop_signals() as stopped:
+            asked = 0.0
+
+            def stop() -> bool:
+                nonlocal asked
+                if self._claiming and time.monotonic() - asked >= self._beat_seconds:
+                    asked = time.monotonic()
+                    with self._tolerating_trouble():
+                        self._claiming = _goes_on(self._db, experiment_id, say)
+                return stopped() or not (self._claiming or self._live)
+
+            self.run_forever(stop)
+            if stopped():
+                raise KeyboardInterrupt
+
+    def _loop(self) -> None:
+        """Look after the processes first: that needs no database, and must not wait for one that is locked."""
+        for run in self._live.values():
+            run.watch()
+        with self._tolerating_trouble():
+            self._show_life()
+        for device, run in list(self._live.items()):
+            with self._tolerating_trouble():
+                if run.report(self._db, self._beat_seconds):
+                    self._drop(device)
+        for device in self._devices if self._claiming else ():
+            if device not in self._live and time.monotonic() >= self._ask_again[device]:
+                with self._tolerating_trouble():
+                    self._claim(device)
+
+    def _show_life(self) -> None:
+        """Take over from a dead scheduler, announce ourselves, beat, and look for runs whose scheduler died."""
+        if self._predecessor:
+            kill_marked(f"{self._predecessor}/")
+            queue.fail_owned(self._db, self._predecessor, "the scheduler was restarted")
+        if self._predecessor is not None:
+            self._lock.sign(self.id)
+            self._predecessor = None
+        now = time.monotonic()
+        if self._beaten is None:
+            devices = [d.to_json() for d in self._devices]
+            queue.announce(
+                self._db, self.id, machine=machine_name(), pid=os.getpid(), devices=devices, availability=self._availability
+            )
+        elif now - self._beaten < self._beat_seconds:
+            return
+        else:
+            queue.beat_scheduler(self._db, self.id)
+        self._beaten = now
+        self._reaper.tick()
+
+    def _claim(self, device: Device) -> None:
+        """Start the next run for a free device. A device with nothing to do asks again after a while, not in every loop."""
+        self._ask_again[device] = time.monotonic() + self._beat_seconds
+        lock = DeviceLock(device)
+        if not lock.try_acquire():
+            self._say(lock.in_use_by())
+            return
+        try:
+            claim = queue.claim(self._db, self.id, queue.Offer(device.key, (device.kind, device.id, device.key)))
+            if claim is None:
+                return
+            lock.note_holder(os.getpid(), f"run {claim.run_id}.{claim.attempt}")
+            self._live[device] = LiveRun(claim, device, lock, self._executor, self.id)
+        finally:
+            if device not in self._live:
+                lock.release()
+
+    def _drop(self, device: Device) -> None:
+        self._live.pop(device).release()
+        self._ask_again[device] = 0.0
+
+    def _shut_down(self) -> None:
+        """End the live runs and write what became of them; what cannot be written now, the next scheduler finds."""
+        for run in self._live.values():
+            run.kill(Status.FAILED, "the scheduler was stopped")
+        end = time.monotonic() + 10
+        while any(run.result is None for run in self._live.values()) and time.monotonic() < end:
+            for run in self._live.values():
+                run.watch()
+            time.sleep(0.02)
+        for device, run in list(self._live.items()):
+            with self._tolerating_trouble():
+                run.report(self._db, self._beat_seconds)
+            self._drop(device)
+        with self._tolerating_trouble():
+            queue.retire(self._db, self.id)
+        self._lock.release()
+
+    @contextlib.contextmanager
+    def _tolerating_trouble(self) -> Iterator[None]:
+        """Go on while the database is locked, full or down: the children keep running, and writes are tried again."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            if not is_passing(error):
+                raise
+            self._say(f"the database cannot be used now: {str(error.__cause__ or error).splitlines()[0]}")
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            print(f"scheduler: {text}", file=sys.stderr, flush=True)
+            self._said = text
+
+
+def _goes_on(db: Engine, experiment_id: str, say: Callable[[str], None]) -> bool:
+    """Whether the experiment has runs that have not ended; says which one is next."""
+    # not at the top: a scheduler that only serves has no need of the tables' readers, which bring pandas
+    from db import queries
+
+    record = queries.record(db, experiment_id, samples="none")
+    runs = record["runs"] if record else []
+    open_runs = [r for r in runs if not Status(r["status"]).ended]
+    if open_runs:
+        phase = next((r["phase"] for r in open_runs if r["status"] == Status.RUNNING), None)
+        say(f"run {len(runs) - len(open_runs) + 1} of {len(runs)}: {phase or 'queued'}")
+    return bool(open_runs)
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """While inside, SIGTERM and Ctrl-C only make the yielded function return True."""
+    received: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {n: signal.signal(n, lambda number, frame: received.append(number)) for n in numbers}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,89 @@
+"""`engine run --bundle` with SQLAlchemy and Streamlit out of reach; resuming at a round; refusing another experiment."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.foreground import run_foreground
+from engine.presets import parse_spec
+from engine.record import load_bundle
+from engine.settings import REPOSITORY
+
+SPEC: dict[str, Any] = {
+    "title": "tiny", "model": "local:tiny", "rounds": 2, "baseline": "float32", "variants": ["float32", "bfloat16"],
+    "workload": {"options": {"prompt_tokens": 8, "new_tokens": 3, "repeats": 2, "quality_tokens": 256, "quality_context": 128}},
+}  # fmt: skip
+
+BLOCKER = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("sqlalchemy", "alembic", "streamlit", "db"):
+            raise ModuleNotFoundError(f"{name} is blocked in this test", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+@pytest.fixture(autouse=True)
+def local_models(tiny_model_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_MODELS", str(tiny_model_root))
+
+
+def test_bundle_without_database_packages(tmp_path: Path) -> None:
+    (tmp_path / "block").mkdir()
+    (tmp_path / "block" / "sitecustomize.py").write_text(BLOCKER)
+    (tmp_path / "tiny.yaml").write_text(json.dumps(SPEC))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "block")}
+    blocked = subprocess.run([sys.executable, "-c", "import sqlalchemy"], env=environment, capture_output=True, text=True)
+    assert "is blocked in this test" in blocked.stderr, "the test blocks what it says it blocks"
+    out = subprocess.run(
+        [sys.executable, "-m", "engine", "run", str(tmp_path / "tiny.yaml"), "--bundle", str(tmp_path / "out.json"), "--json"],
+        env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert out.returncode == 0, out.stderr
+    document = json.loads(out.stdout.splitlines()[-1])
+    assert [v["name"] for v in document["variants"]] == ["float32", "bfloat16"]
+    assert {v["status"] for v in document["variants"]} == {"succeeded"}
+    record = load_bundle(tmp_path / "out.json")
+    assert [r["status"] for r in record["runs"]] == ["succeeded"] * 6
+    assert record["environments"]
+
+
+def test_resume_at_a_round_gives_the_same_runs(tmp_path: Path) -> None:
+    spec = parse_spec(SPEC)
+    first = run_foreground(spec, max_seconds=0)
+    assert {r["round"] for r in first["runs"]} == {0}
+    whole = run_foreground(spec, record=json.loads(json.dumps(first)))
+    assert [r["round"] for r in whole["runs"]] == [0, 0, 0, 0, 1, 1]
+    assert whole["runs"][:4] == json.loads(json.dumps(first))["runs"], "what was measured stays"
+    assert whole["experiment"]["id"] == first["experiment"]["id"]
+
+
+def test_resume_refuses_another_experiment_and_another_device() -> None:
+    spec = parse_spec(SPEC)
+    record = run_foreground(spec, max_seconds=0)
+    with pytest.raises(ValueError, match="holds another experiment"):
+        run_foreground(parse_spec(SPEC | {"rounds": 3}), record=record)
+    record["experiment"]["bound_device"] = "elsewhere/cuda:0"
+    with pytest.raises(ValueError, match="was measured on elsewhere/cuda:0"):
+        run_foreground(spec, record=record)
+
+
+def test_time_limit_of_a_run_is_kept() -> None:
+    record = run_foreground(parse_spec(SPEC | {"timeout_seconds": 1, "rounds": 1, "variants": ["float32"]}))
+    assert {r["status"] for r in record["runs"]} == {"timed_out"}
+    assert record["runs"][0]["reason"] == "time limit of 1 s"
+
+
+@pytest.mark.parametrize(("content", "message"), [("{", "is not JSON"), ("{}", "has format None"), ('{"format": "llm-tradeoff-lab/1"}', "has no 'experiment'")])
+def test_broken_bundles_are_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_bundle(tmp_path / "b.json")

@@ -1,0 +1,120 @@
+"""Locks hold across processes, end with their holders, and are inherited by children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.locks import DeviceLock, SchedulerLock
+from engine.settings import REPOSITORY, locks_dir
+from tests.engine.processes import CPU, processes_under, wait_for
+
+HOLD = """
+import sys, time
+from engine.devices import Device
+from engine.locks import DeviceLock
+lock = DeviceLock(Device("cpu", "cpu", "a processor", "here", 2**30))
+print(lock.try_acquire("run 7.1"), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == "True\n"
+        yield process
+        process.kill()
+        process.wait()
+
+
+def test_another_process_waits_and_can_say_for_whom(holder: subprocess.Popen[str]) -> None:
+    lock = DeviceLock(CPU)
+    assert not lock.try_acquire()
+    assert lock.in_use_by() == f"cpu is in use by pid {holder.pid} (run 7.1)"
+
+
+def test_a_killed_holder_leaves_no_lock(holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    lock = DeviceLock(CPU)
+    assert lock.try_acquire()
+    lock.release()
+
+
+def test_released_means_free_and_devices_do_not_share_a_lock() -> None:
+    first, second = DeviceLock(CPU), DeviceLock(CPU)
+    assert first.try_acquire("one") and not second.try_acquire()
+    first.release()
+    first.release()  # harmless
+    assert second.try_acquire("two")
+    assert f"pid {os.getpid()} (two)" in first.in_use_by()
+    other = DeviceLock(type(CPU)("cuda:0", "cuda", "a GPU", "here", 2**30))
+    assert other.try_acquire()
+    other.release()
+    second.release()
+
+
+def test_a_child_that_inherited_the_lock_keeps_the_device_reserved(tmp_path: Path) -> None:
+    lock, other = DeviceLock(CPU), DeviceLock(CPU)
+    assert lock.try_acquire()
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()], cwd=tmp_path
+    )
+    lock.note_holder(child.pid, "run 8.1")
+    lock.release()
+    assert not other.try_acquire()
+    assert other.in_use_by() == f"cpu is in use by pid {child.pid} (run 8.1)"
+    child.communicate()
+    assert wait_for(other.try_acquire)
+    other.release()
+    assert processes_under(tmp_path) == []
+
+
+def test_the_folder_is_ours_alone() -> None:
+    locks_dir().mkdir(mode=0o755)
+    lock = DeviceLock(CPU)
+    assert lock.try_acquire()
+    assert locks_dir().stat().st_mode & 0o777 == 0o700
+    assert (locks_dir() / "cpu.lock").stat().st_mode & 0o777 == 0o600
+    lock.release()
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    lock = DeviceLock(CPU)
+    (locks_dir() / "cpu.lock").symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic links"):
+        lock.try_acquire()
+    assert victim.read_text() == "precious"
+
+
+def test_a_folder_that_is_a_link_or_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setattr("engine.locks.locks_dir", lambda: tmp_path / "link")
+    with pytest.raises(ValueError, match="LAB_LOCKS: .* belongs to somebody else"):
+        DeviceLock(CPU)
+    monkeypatch.setattr("engine.locks.locks_dir", lambda: tmp_path / "elsewhere")
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    with pytest.raises(ValueError, match="LAB_LOCKS: .* belongs to somebody else"):
+        DeviceLock(CPU)
+
+
+def test_a_scheduler_learns_whom_it_succeeds() -> None:
+    first, second, third = SchedulerLock(), SchedulerLock(), SchedulerLock()
+    assert first.take_over() == ""
+    first.sign("first-id")
+    assert second.take_over() is None
+    first.release()
+    assert third.take_over() == "first-id"
+    third.release()

@@ -1,0 +1,123 @@
+"""The real child on a tiny model: every outcome ends as a result with a reason, and the numbers agree with each other."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.devices import Device, find_device
+from engine.executor import LocalExecutor
+from engine.measurement import Measurement, RunResult, Status
+from engine.presets import parse_spec
+from engine.specs import PlannedRun, RunKind, run_spec
+
+SMALL = {"prompt_tokens": 16, "new_tokens": 6, "repeats": 3, "quality_tokens": 256, "quality_context": 128}
+
+
+@pytest.fixture(autouse=True)
+def local_models(tiny_model_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_MODELS", str(tiny_model_root))
+
+
+def run(tmp_path: Path, kind: RunKind = RunKind.SPEED, variant: str | dict[str, Any] = "float32", device: Device | None = None,
+        model: str = "local:tiny", **options: Any) -> RunResult:
+    extra = [] if variant == "float32" else [{"name": "variant", "stack": [variant]}]
+    spec = parse_spec({
+        "title": "t", "model": model, "baseline": "float32", "variants": ["float32", *extra],
+        "workload": {"options": SMALL | options},
+    })  # fmt: skip
+    planned = PlannedRun(len(spec.variants) - 1, 0, kind)
+    device = device or find_device("cpu")
+    executor = LocalExecutor()
+    handle = executor.start(run_spec(spec, planned, device), tmp_path / f"run{time.monotonic_ns()}", device=device)
+    while (result := executor.poll(handle)) is None:
+        time.sleep(0.05)
+    return result
+
+
+def by_name(result: RunResult) -> dict[str, Measurement]:
+    return {m.metric: m for m in result.measurements}
+
+
+def test_speed_run(tmp_path: Path) -> None:
+    result = run(tmp_path)
+    assert (result.status, result.reason) == (Status.SUCCEEDED, None)
+    found = by_name(result)
+    assert set(found) == {
+        "load_seconds", "load_peak_memory_bytes", "weight_bytes", "first_call_seconds", "ttft_seconds", "inter_token_latency_seconds",
+        "prefill_tokens_per_second", "decode_tokens_per_second", "kv_cache_bytes", "peak_memory_bytes",
+    }  # fmt: skip
+    assert all(m.point == {} or m.point == {"batch": 1, "prompt_tokens": 16, "new_tokens": 6} for m in result.measurements)
+    ttft, prefill = found["ttft_seconds"], found["prefill_tokens_per_second"]
+    assert [16 / t for t in ttft.samples] == pytest.approx(prefill.samples)
+    itl, decode = found["inter_token_latency_seconds"], found["decode_tokens_per_second"]
+    assert [1 / t for t in itl.samples] == pytest.approx(decode.samples)
+    assert len(ttft.samples) == 3 and 1 <= len(ttft.warmups) <= 4
+    # 2 layers x (K, V) x 2 heads x 16 dimensions x 21 tokens x 4 bytes
+    assert found["kv_cache_bytes"].value == 2 * 2 * 2 * 16 * (16 + 6 - 1) * 4
+    assert found["peak_memory_bytes"].value > found["weight_bytes"].value > 100_000
+    assert result.evidence["float32"]["problem"] is None
+    assert result.environment["packages"]["torch"] and result.environment["threads"] >= 1
+
+
+def test_quality_run_of_baseline_then_variant(tmp_path: Path) -> None:
+    base = run(tmp_path, RunKind.QUALITY)
+    assert set(by_name(base)) == {"perplexity"}
+    other = run(tmp_path, RunKind.QUALITY, "bnb_4bit")
+    assert other.status is Status.SUCCEEDED, other.reason
+    found = by_name(other)
+    assert found["kl_divergence"].value > 0
+    assert found["top1_agreement"].value < 1
+    assert len(found["perplexity"].samples) == 2
+
+
+def test_quality_run_without_the_baselines_logits_makes_them(tmp_path: Path, own_data: Path) -> None:
+    alone = run(tmp_path, RunKind.QUALITY, "bnb_4bit")
+    assert alone.status is Status.SUCCEEDED, alone.reason
+    assert len(list((own_data / "artifacts").glob("*.npy"))) == 1
+    run(tmp_path, RunKind.QUALITY)
+    assert len(list((own_data / "artifacts").glob("*.npy"))) == 1, "the baseline found the file that the variant had made"
+
+
+def test_cache_off_holds_nothing(tmp_path: Path) -> None:
+    result = run(tmp_path, variant={"technique": "kv_cache", "options": {"mode": "off"}})
+    assert by_name(result)["kv_cache_bytes"].value == 0
+    assert result.evidence["kv_cache"]["facts"] == {"cache": None}
+
+
+def test_unsupported_is_a_result_and_ends_before_torch(tmp_path: Path) -> None:
+    gpu = Device("cuda:0", "cuda", "no such GPU", "here", 2**30, (9, 0), "GPU-none")
+    result = run(tmp_path, variant="torch_dynamic_int8", device=gpu)
+    assert result.status is Status.UNSUPPORTED
+    assert "CPUs only" in (result.reason or "")
+    assert result.environment == {}, "nothing was imported that could have told"
+
+
+def test_missing_model_fails_with_the_fix(tmp_path: Path) -> None:
+    result = run(tmp_path, model="local:nothing")
+    assert result.status is Status.FAILED
+    assert "put its directory below" in (result.reason or "")
+
+
+def test_more_context_than_the_model_has(tmp_path: Path) -> None:
+    result = run(tmp_path, RunKind.QUALITY, quality_tokens=1024, quality_context=1024)
+    assert result.status is Status.FAILED
+    assert "the model has 512 positions" in (result.reason or "")
+
+
+def test_several_batches_are_points(tmp_path: Path) -> None:
+    result = run(tmp_path, batch_sizes=[4, 1])
+    decode = [m for m in result.measurements if m.metric == "decode_tokens_per_second"]
+    assert [m.point["batch"] for m in decode] == [1, 4]
+    assert sum(m.metric == "first_call_seconds" for m in result.measurements) == 1
+
+
+def test_out_of_memory_at_a_batch_keeps_the_smaller_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real refusal: the allocator cannot give a static cache of 2**40 bytes."""
+    result = run(tmp_path, variant={"technique": "kv_cache", "options": {"mode": "static"}}, batch_sizes=[1, 4096],
+                 prompt_tokens=1, new_tokens=60_000)
+    points = {(m.metric, m.point.get("batch")): m for m in result.measurements}
+    assert points[("decode_tokens_per_second", 4096)].status is Status.OUT_OF_MEMORY
