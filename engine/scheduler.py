@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import queue
+from db import liveness, queue
 from engine import api
 from engine.child_process import adopt_orphans, kill_marked
 from engine.devices import Device, local_devices, machine_name
@@ -54,7 +54,7 @@ class Scheduler:
         self._db, self._executor, self._devices = db, executor, tuple(devices)
         self._availability = dict(availability or {})
         self._beat_seconds, self._pause = beat, pause
-        self._reaper = queue.Reaper(db, lease)
+        self._reaper = liveness.Reaper(db, lease)
         self._lock = SchedulerLock()
         self._predecessor: str | None = None
         self._beaten: float | None = None
@@ -117,20 +117,18 @@ class Scheduler:
         """Take over from a dead scheduler, announce ourselves, beat, and look for runs whose scheduler died."""
         if self._predecessor:
             kill_marked(f"{self._predecessor}/")
-            queue.fail_owned(self._db, self._predecessor, "the scheduler was restarted")
+            liveness.fail_owned(self._db, self._predecessor, "the scheduler was restarted")
         if self._predecessor is not None:
             self._lock.sign(self.id)
             self._predecessor = None
         now = time.monotonic()
-        if self._beaten is None:
+        if self._beaten is not None and now - self._beaten < self._beat_seconds:
+            return
+        if self._beaten is None or not liveness.beat_scheduler(self._db, self.id):
             devices = [d.to_json() for d in self._devices]
-            queue.announce(
+            liveness.announce(
                 self._db, self.id, machine=machine_name(), pid=os.getpid(), devices=devices, availability=self._availability
             )
-        elif now - self._beaten < self._beat_seconds:
-            return
-        else:
-            queue.beat_scheduler(self._db, self.id)
         self._beaten = now
         self._reaper.tick()
 
@@ -169,7 +167,7 @@ class Scheduler:
                 run.report(self._db, self._beat_seconds)
             self._drop(device)
         with self._tolerating_trouble():
-            queue.retire(self._db, self.id)
+            liveness.retire(self._db, self.id)
         self._lock.release()
 
     @contextlib.contextmanager
