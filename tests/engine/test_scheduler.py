@@ -280,7 +280,7 @@ def test_a_killed_scheduler_takes_its_child_along_and_another_one_goes_on(db: En
     killed.signal(signal.SIGKILL)
     wait_for(lambda: not alive(child), 3)
     wait_for(lambda: statuses(db) == ["failed", "succeeded", "succeeded"], LEASE + 5)
-    assert f"no heartbeat for {LEASE:g} s" in rows(db)[0].reason
+    assert f"no sign of life from its scheduler for {LEASE:g} s" in rows(db)[0].reason
     assert started_runs() == ["1.1", "2.1", "3.1"]
 
 
