@@ -164,11 +164,11 @@ def log_tail(db: Engine, run_id: int) -> str:
 
 
 def model_name(spec: dict[str, Any]) -> str:
-    """'smollm2-135m', 'shape:llama-7b', as people write it."""
+    """'smollm2-135m', 'local:mine', 'hub:org/name@commit', as people write it."""
     model = spec["model"]
-    if isinstance(model, str):
-        return model
-    return str(model["name"]) if model["source"] == "bundled" else f"{model['source']}:{model['name']}"
+    if model["source"] == "hub":
+        return f"hub:{model['name']}@{model['revision']}"
+    return f"local:{model['name']}" if model["source"] == "local" else str(model["name"])
 
 
 def iso(moment: datetime | None) -> str | None:

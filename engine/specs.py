@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -111,6 +112,9 @@ class ExperimentSpec(_Spec):
         if self.baseline is None and not any(not v.stack for v in variants):
             variants.insert(0, VariantSpec(name="baseline"))
         names = [v.name for v in variants]
+        for field, text in (("title", self.title), *(("variants", n) for n in names)):
+            if any(unicodedata.category(c) in ("Cc", "Cs") for c in text):
+                raise ValueError(f"{field}: {text!r} has control characters; leave them out")
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"variants: the name {twice[0]!r} is used twice; give each variant its own name")
         baseline = self.baseline or next(v.name for v in variants if not v.stack)

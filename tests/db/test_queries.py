@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from db import queries, queue
-from tests.db.conftest import CPU, SPEC, end, enqueue
+from engine.modelspec import ModelSpec
+from tests.db.conftest import CPU, end, enqueue
 
 
 def claim(db: Engine) -> queue.Claim:
@@ -25,6 +26,7 @@ def test_a_record_that_is_not_there_is_none(db: Engine) -> None:
 def test_samples_are_loaded_only_where_asked(db: Engine) -> None:
     experiment = enqueue(db)
     end(db, claim(db))
+
     def samples(which: Any) -> list[float]:
         record = queries.record(db, experiment, samples=which)
         assert record is not None
@@ -126,6 +128,6 @@ def test_logs_are_read_one_by_one(db: Engine) -> None:
     assert queries.log_tail(db, 10**6) == ""
 
 
-def test_models_are_named_as_people_write_them() -> None:
-    assert queries.model_name(SPEC) == "smollm2-135m"
-    assert queries.model_name({"model": {"source": "shape", "name": "gpt2"}}) == "shape:gpt2"
+@pytest.mark.parametrize("text", ["smollm2-135m", "llama-7b", "local:mine", f"hub:org/name@{'0' * 40}"])
+def test_models_are_named_as_people_write_them(text: str) -> None:
+    assert queries.model_name({"model": ModelSpec.model_validate(text).model_dump()}) == text

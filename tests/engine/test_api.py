@@ -1,0 +1,79 @@
+"""Submitting: what is refused before it is queued, and that one request counts once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from db import queries
+from db.session import connect, migrate
+from engine import api
+from engine.devices import Device
+from engine.presets import parse_spec
+from engine.settings import data_dir, database_url
+
+GPU = Device("cuda:0", "cuda", "a small GPU", "there", 8 * 2**30, (8, 0), "GPU-1")
+
+
+@pytest.fixture
+def db() -> Iterator[Engine]:
+    data_dir().mkdir(parents=True)
+    engine = connect(database_url())
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+def spec(**changes: Any) -> Any:
+    return parse_spec({"title": "t", "model": "tiny-llama", "rounds": 3, "variants": ["bfloat16"]} | changes)
+
+
+def test_the_same_request_key_is_the_same_experiment(db: Engine) -> None:
+    first = api.submit(db, spec(), request_key="form-1")
+    assert api.submit(db, spec(title="again"), request_key="form-1") == first
+    assert api.submit(db, spec(), request_key="form-2") != first
+    record = queries.record(db, first)
+    assert record is not None
+    assert (record["experiment"]["title"], len(record["runs"])) == ("t", 6)
+    assert {r["status"] for r in record["runs"]} == {"queued"}
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"model": "smollm2-135m"}, "model: smollm2-135m has not been fetched: python -m engine.bundled"),
+    ({"model": "local:mine"}, "model: there is no model directory 'mine'"),
+    ({"device": "there/cuda:7"}, "device: nothing offers 'there/cuda:7'; choose one of cpu, cuda, there/cuda:0"),
+    ({"workload": {"options": {"prompt_tokens": 4000, "new_tokens": 200}}}, "workload: it needs 4200 tokens of context, tiny-llama has 4096"),
+    ({"model": "llama-13b", "device": "cuda"}, "baseline: baseline cannot run on cuda:0: its weights alone need 24 GiB, a small GPU has 8 GiB"),
+    ({"device": "cuda", "baseline": "torch_dynamic_int8", "variants": ["torch_dynamic_int8"]}, "baseline: torch_dynamic_int8 cannot run on cuda:0"),
+])  # fmt: skip
+def test_what_cannot_work_is_refused_and_nothing_is_queued(db: Engine, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match="^" + message.replace("(", r"\(")):
+        api.submit(db, spec(**changes), devices=[GPU])
+    assert queries.count_experiments(db) == 0
+
+
+def test_a_variant_that_cannot_run_is_queued_because_unsupported_is_a_result(db: Engine) -> None:
+    assert api.submit(db, spec(device="cuda", variants=["torch_dynamic_int8"]), devices=[GPU])
+
+
+def test_a_gpu_that_no_scheduler_offers_yet_may_be_waited_for(db: Engine) -> None:
+    assert api.submit(db, spec(device="cuda"), devices=[])
+
+
+def test_every_technique_has_a_reason_or_is_available_on_every_device() -> None:
+    cpu = Device("cpu", "cpu", "CPU", "here", 2**34)
+    answers = api.availability([cpu, GPU])
+    assert set(answers) == {"cpu", "cuda:0"}
+    assert answers["cpu"]["torch_dynamic_int8"] is None
+    assert "CPUs only" in str(answers["cuda:0"]["torch_dynamic_int8"])
+    rows = {r["name"]: r for r in api.techniques(answers["cuda:0"])}
+    assert not rows["torch_dynamic_int8"]["available"] and rows["torch_dynamic_int8"]["reason"]
+
+
+def test_presets_are_valid_and_the_quickstart_is_first() -> None:
+    presets = api.presets()
+    assert presets[0]["name"] == "quickstart"
+    assert all(parse_spec(p["spec"]) for p in presets)
