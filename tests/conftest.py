@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.settings import REPOSITORY
+from engine.settings import REPOSITORY, data_dir
+
+_USERS_DATA = data_dir()  # read before any test moves it: the bundled models are fetched there once
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +32,14 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for variable in ("DATABASE_URL", "LAB_MODELS", "HOST", "PORT", "PUBLIC_BASE_URL"):
         monkeypatch.delenv(variable, raising=False)
     yield data
+
+
+@pytest.fixture
+def bundled(own_data: Path) -> Path:
+    """The bundled model and texts, in this test's own data directory."""
+    command = [sys.executable, "-m", "engine.bundled"]
+    subprocess.run(command, check=True, cwd=REPOSITORY, env=os.environ | {"LAB_DATA": str(_USERS_DATA)})
+    own_data.mkdir(parents=True, exist_ok=True)
+    for name in ("models", "texts"):
+        (own_data / name).symlink_to(_USERS_DATA / name)
+    return own_data
