@@ -14,7 +14,7 @@ from engine.loading import load_session
 from engine.measurement import Measurement
 from engine.meter import Meter
 from engine.modelspec import ModelSpec
-from engine.quality import QualityReference, measure, windows, write_reference
+from engine.quality import KEPT_REFERENCES, QualityReference, measure, windows, write_reference
 from engine.registry import discover
 from engine.technique import Session
 from engine.texts import load_text
@@ -101,3 +101,13 @@ def test_broken_model_has_no_perplexity(tiny_model_root: Path, tmp_path: Path) -
         session.model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match="perplexity"):
         measured(session, reference(tmp_path, is_baseline=True), tmp_path)
+
+
+def test_only_the_newest_references_stay_on_disk(tiny_model_root: Path, tmp_path: Path) -> None:
+    session = load(tiny_model_root)
+    files = []
+    for number in range(KEPT_REFERENCES + 2):
+        one = QualityReference(tmp_path / "logits", {"model": "tiny", "number": number}, is_baseline=True)
+        measured(session, one, tmp_path, tokens=128, context=128)
+        files.append(one.path)
+    assert [p.exists() for p in files] == [False, False] + [True] * KEPT_REFERENCES
