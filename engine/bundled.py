@@ -95,6 +95,8 @@ def prepare_text(name: str, texts_dir: Path) -> Path:
     if _complete(texts_dir, facts, member):
         return path
     with _aside(texts_dir) as aside:
+        if _complete(texts_dir, facts, member):  # made by another process while we waited
+            return path
         rows = _rows(extract(member, aside))
         made = aside / path.name
         made.write_bytes("\n\n".join(rows).encode())

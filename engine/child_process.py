@@ -27,11 +27,16 @@ def tie_to_parent() -> None:
     parent = os.environ.get(PARENT_VARIABLE)
     if parent is None:
         return
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):  # it ended before the line above took effect
-        os._exit(1)
+    die_with_parent(int(parent), signal.SIGKILL)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as f:
         f.write("1000")
+
+
+def die_with_parent(parent: int, number: signal.Signals) -> None:
+    """In the child: get this signal when the parent's thread that started us ends. parent: its pid."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:  # it ended before the line above took effect
+        os._exit(1)
 
 
 def adopt_orphans() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -156,7 +157,7 @@ def export(
     from db import queries
     from engine import export as exports
 
-    writers = {
+    writers: dict[str, Callable[[dict[str, Any]], str]] = {
         "csv": exports.summary_csv, "json": exports.summary_json, "samples": exports.samples_csv,
         "bundle": lambda r: json.dumps(r, allow_nan=False, indent=1),
     }  # fmt: skip
@@ -225,8 +226,14 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     columns = [c for c in rows[0] if c != "options"]
     table = Table(*columns)
     for row in rows:
-        table.add_row(*("" if row[c] is None else "yes" if row[c] is True else "no" if row[c] is False else f"{row[c]:,}" if isinstance(row[c], int) else str(row[c]) for c in columns))
+        table.add_row(*(_cell(row[c]) for c in columns))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _database() -> Any:

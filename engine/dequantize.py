@@ -21,7 +21,7 @@ def dequantize(gguf: Path, folder: Path) -> int:
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     # a model that was loaded from GGUF counts as quantized and refuses to be saved: its numbers move into a plain one
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     plain.load_state_dict(loaded.state_dict())
     plain.generation_config = loaded.generation_config
     plain.save_pretrained(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,15 @@ class Surroundings:
 
         handle = pynvml.nvmlDeviceGetHandleByUUID(self.device.uuid)
         facts: dict[str, Any] = {}
-        for name, read in {
+        readers: dict[str, Callable[[], Any]] = {
             "sm_clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM),
             "memory_clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM),
             "temperature_celsius": lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
             "power_watts": lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
             "throttle_reasons": lambda: pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle),
             "gpu_processes": lambda: len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)),
-        }.items():
+        }
+        for name, read in readers.items():
             try:
                 facts[name] = read()
             except pynvml.NVMLError as error:

@@ -5,6 +5,7 @@ Must not import sqlalchemy, streamlit or db.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -58,9 +59,13 @@ def run_foreground(
                 break
             current_round = planned.round
         label = f"{spec.variants[planned.variant].name}, {planned.kind.value}, round {planned.round + 1} of {spec.rounds}"
-        _run_one(spec, planned, device, executor, record, lambda text, n=number, s=label: progress(n, len(plan), f"{s}: {text}"))
+        _run_one(spec, planned, device, executor, record, functools.partial(_say, progress, number, len(plan), label))
         save(record)
     return record
+
+
+def _say(progress: Callable[[int, int, str], None], number: int, total: int, label: str, text: str) -> None:
+    progress(number, total, f"{label}: {text}")
 
 
 def _run_one(

@@ -99,7 +99,7 @@ def collect_evidence(session: Session, stack: Sequence[Technique]) -> dict[str, 
 
     Raises NotAppliedError at the first technique whose facts contradict it.
     """
-    evidence = {"model": {"facts": model_facts(session.model), "problem": None}}
+    evidence: dict[str, Any] = {"model": {"facts": model_facts(session.model), "problem": None}}
     for technique in stack:
         shown: Evidence = technique.evidence(session)
         evidence[technique.name] = {"facts": shown.facts, "problem": shown.problem}
@@ -124,4 +124,5 @@ def model_facts(model: Any) -> dict[str, Any]:
 
 def is_linear(module: Any) -> bool:
     """Linear layers of every library name themselves so: nn.Linear, Linear4bit, dynamic Linear, Conv1D of GPT-2."""
-    return "Linear" in type(module).__name__ and "Params" not in type(module).__name__ or type(module).__name__ == "Conv1D"
+    name = type(module).__name__
+    return name == "Conv1D" or ("Linear" in name and "Params" not in name)

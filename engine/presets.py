@@ -54,7 +54,8 @@ def to_yaml(spec: ExperimentSpec) -> str:
     data["model"] = str(spec.model)
     data["variants"] = [{"name": v.name, "stack": [_plain(t) for t in data_v["stack"]] if v.stack else []}
                         for v, data_v in zip(spec.variants, (v.model_dump(mode="json") for v in spec.variants), strict=True)]
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    return text
 
 
 def _plain(technique: dict[str, Any]) -> Any:

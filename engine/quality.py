@@ -76,7 +76,7 @@ class _Writer:
     def __init__(self, reference: QualityReference, rows: int) -> None:
         self._final, self._rows, self._row = reference.path, rows, 0
         self._temporary = self._final.with_suffix(f".{os.getpid()}.tmp")
-        self._array: np.ndarray[Any, Any] | None = None
+        self._array: np.memmap[Any, Any] | None = None
 
     def append(self, logp: torch.Tensor) -> None:
         """Raises OSError with the sizes if the disk is too full for the whole file."""
@@ -89,7 +89,7 @@ class _Writer:
         self._array[self._row : self._row + logp.shape[0]] = logp.cpu().numpy()
         self._row += logp.shape[0]
         if self._row == self._rows:
-            self._array.flush()  # type: ignore[attr-defined]
+            self._array.flush()
             self._temporary.replace(self._final)
             _forget_older(self._final.parent)
 

@@ -8,13 +8,15 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from engine.catalogue import closest
 from engine.technique import Technique
 from engine.workload import Workload
+
+_Built = TypeVar("_Built")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def _add(table: dict[str, Any], cls: Any) -> None:
     table[cls.name] = cls
 
 
-def _build(table: Mapping[str, Any], what: str, name: str, options: Mapping[str, Any]) -> Any:
+def _build(table: Mapping[str, type[_Built]], what: str, name: str, options: Mapping[str, Any]) -> _Built:
     if name not in table:
         raise ValueError(f"unknown {what} {name!r}{closest(name, table)}; known: {', '.join(table)}")
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from transformers.generation.streamers import BaseStreamer
 
 
-class TokenStamps(BaseStreamer):  # type: ignore[misc]
+class TokenStamps(BaseStreamer):
     """`times`: time.perf_counter() of each new token, in order; one entry per decoding step whatever the batch size."""
 
     def __init__(self) -> None:

@@ -9,7 +9,6 @@ from engine.child_process import tie_to_parent
 tie_to_parent()
 
 import gc  # noqa: E402
-import json  # noqa: E402
 import logging  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from engine.catalogue import SHAPES
-from engine.loading import checkpoint, load_session
 from engine.devices import find_device
+from engine.loading import checkpoint, load_session
 from engine.memory import storage_bytes
 from engine.modelspec import ModelSpec
 from engine.registry import discover

@@ -57,10 +57,7 @@ def test_sabotaged_technique_is_found_out(technique: Technique, tiny_model_root:
     sabotaged.__module__ = __name__
     options: dict[str, Any] = {"mode": "static"} if technique.name == "kv_cache" else {}
     broken = sabotaged(**options)
-    if technique.name == "float32":
-        session = load(tiny_model_root, discover().technique("bfloat16"))
-    else:
-        session = load(tiny_model_root, broken)
+    session = load(tiny_model_root, discover().technique("bfloat16") if technique.name == "float32" else broken)
     with pytest.raises(NotAppliedError, match=f"not applied: {technique.name}"):
         collect_evidence(session, [broken])
 

@@ -1,0 +1,176 @@
+"""What a record says: the summary that tables, charts, CSV and JSON are made from. Reads the record and nothing else.
+
+The rule behind the verdicts is in engine/verdicts.py, the formulas in engine/statistics.py.
+"""
+
+from __future__ import annotations
+
+import statistics as medians
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from engine.cells import Cell, cells, left_out, point_label, why_empty, worst
+from engine.measurement import Point, Status
+from engine.record import Record
+from engine.statistics import value_interval
+from engine.verdicts import MIN_ROUNDS, Effect, compare, join, verdicts, without_value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant x metric x point. Numbers are in the metric's SI unit; None where there is none.
+
+    value: median over rounds of what each run measured. low, high: its 95 % interval over rounds, from 3 rounds on.
+    ratio: variant / baseline, with its unadjusted 95 % interval. reason: why there is no value, or what was left out.
+    n_samples: raw samples behind the value; for perplexity, blocks of text.
+    """
+
+    experiment_id: str
+    variant: str
+    position: int
+    baseline: bool
+    metric: str
+    label: str
+    unit: str
+    kind: str
+    point: Point
+    point_label: str
+    status: str
+    reason: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n_rounds: int
+    n_samples: int
+    ratio: float | None
+    ci_low: float | None
+    ci_high: float | None
+    verdict: str
+
+
+def rows(record: Record) -> list[Row]:
+    """Every variant x metric x point, by variant, then in the order of the metric table.
+
+    While runs are queued or running, it holds what exists so far; what is to come has the status "not measured". A row
+    without a value says by its status and reason why, so that what did not fit or failed is never missing. Two things
+    have no rows: quality of a model with random weights (no run measures it), and the baseline's fidelity to itself.
+    Raises ValueError for a metric that this version does not know.
+    """
+    found = cells(record)
+    base = next(i for i, variant in enumerate(record["variants"]) if variant["baseline"])
+    result: list[Row] = []
+    for position in range(len(record["variants"])):
+        own = [c for c in found if c.metric.compared or position != base]
+        effects = [(cell.metric, _effect(cell, position, base)) for cell in own]
+        words = verdicts(effects)
+        result += [_row(record, c, position, e, word) for c, (_, e), word in zip(own, effects, words, strict=True)]
+    return result
+
+
+def summary(record: Record) -> pd.DataFrame:
+    """`rows` as a frame: one column per field of Row, in that order. A missing number is NaN, a missing reason None."""
+    # Not at the top: a machine that only measures prints its results as JSON, and needs no pandas for that.
+    import pandas as pd
+
+    names = [f.name for f in fields(Row)]
+    data = [asdict(row) for row in rows(record)]
+    kinds = {"position": "int64", "n_rounds": "int64", "n_samples": "int64", "baseline": "bool"}
+    kinds |= dict.fromkeys(("value", "low", "high", "ratio", "ci_low", "ci_high"), "float64")
+    columns = {name: pd.Series([d[name] for d in data], dtype=kinds.get(name, "object")) for name in names}
+    return pd.DataFrame(columns, columns=names)
+
+
+def document(record: Record, link: str | None) -> dict[str, Any]:
+    """The JSON document that `run --json` prints; a contract with other programs. Floats, null where there is none.
+
+    status: the worst of the variant's runs. evidence: that of its first run that succeeded. ci: unadjusted, 95 %.
+    """
+    by_position: dict[int, list[Row]] = {}
+    for row in rows(record):
+        by_position.setdefault(row.position, []).append(row)
+    experiment = record["experiment"]
+    return {
+        "experiment": {"id": experiment["id"], "title": experiment["title"], "link": link},
+        "variants": [_document_variant(record, i, by_position.get(i, [])) for i in range(len(record["variants"]))],
+    }
+
+
+def exit_code(record: Record) -> int:
+    """0 if every run ended in a status that is a result (out of memory and unsupported are), else 1."""
+    return 0 if all(Status(run["status"]).is_result for run in record["runs"]) else 1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an experiment is. phase: of the run that runs now. seconds_left: None until a run has been timed."""
+
+    done: int
+    total: int
+    phase: str | None
+    seconds_left: float | None
+
+
+def progress(record: Record) -> Progress:
+    """Remaining time: for each run left, the median seconds of the ended runs of its kind (of all, if none of it ended)."""
+    runs = record["runs"]
+    left = [r for r in runs if not Status(r["status"]).ended]
+    timed = [r for r in runs if Status(r["status"]).ended and r["seconds"] is not None]
+    of_kind = {kind: [t["seconds"] for t in timed if t["kind"] == kind] for kind in ("speed", "quality")}
+    everything = of_kind["speed"] + of_kind["quality"]
+    seconds = float(sum(medians.median(of_kind[r["kind"]] or everything) for r in left)) if timed else None
+    phase = next((r["phase"] for r in runs if r["status"] == Status.RUNNING), None)
+    return Progress(len(runs) - len(left), len(runs), phase, seconds)
+
+
+def _effect(cell: Cell, position: int, base: int) -> Effect:
+    own = cell.outcomes[position]
+    if all(o.value is None for o in own):
+        status, reason = why_empty(own)
+        return Effect(verdict=without_value(status), reason=reason)
+    if position == base:
+        return Effect(verdict="baseline", reason=left_out(own))
+    effect = compare(cell.metric, own, cell.outcomes[base])
+    return replace(effect, reason=join(effect.reason, left_out(own)))
+
+
+def _row(record: Record, cell: Cell, position: int, effect: Effect, verdict: str) -> Row:
+    variant, metric, own = record["variants"][position], cell.metric, cell.outcomes[position]
+    values = [o.value for o in own if o.value is not None]
+    value = medians.median(values) if values else None
+    low, high = value_interval(values, value) if value is not None and len(values) >= MIN_ROUNDS else (None, None)
+    return Row(
+        experiment_id=record["experiment"]["id"],
+        variant=variant["name"], position=position, baseline=variant["baseline"],
+        metric=metric.name, label=metric.label, unit=metric.unit, kind=metric.kind,
+        point=cell.point, point_label=point_label(cell.point),
+        status=Status.SUCCEEDED.value if values else why_empty(own)[0], reason=effect.reason,
+        value=value, low=low, high=high, n_rounds=len(values), n_samples=sum(o.n_samples for o in own),
+        ratio=effect.ratio, ci_low=effect.low, ci_high=effect.high, verdict=verdict,
+    )  # fmt: skip
+
+
+def _document_variant(record: Record, position: int, found: Sequence[Row]) -> dict[str, Any]:
+    variant = record["variants"][position]
+    runs = [r for r in record["runs"] if r["variant"] == position]
+    status = worst([r["status"] for r in runs])
+    metrics = [
+        {
+            "metric": r.metric, "unit": r.unit, "point": r.point, "median": r.value, "n_rounds": r.n_rounds,
+            "ratio": r.ratio, "ci": None if r.ci_low is None else [r.ci_low, r.ci_high], "verdict": r.verdict,
+            "status": r.status, "reason": r.reason,
+        }
+        for r in found
+    ]  # fmt: skip
+    return {
+        "name": variant["name"],
+        "baseline": variant["baseline"],
+        "stack": [{"technique": t["technique"], "options": t["options"]} for t in variant["stack"]],
+        "status": status,
+        "reason": next((r["reason"] for r in runs if r["status"] == status), None),
+        "evidence": next((r["evidence"] for r in runs if r["status"] == Status.SUCCEEDED), None),
+        "metrics": metrics,
+    }

@@ -1,0 +1,155 @@
+"""Cuts a record into cells: what each run of one variant gave for one metric at one point.
+
+Decides which numbers count and says why others do not; computes nothing from them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.measurement import Point, Status
+from engine.metrics import METRICS, Metric
+from engine.record import Record
+
+NOT_MEASURED = "not measured"
+# What every speed run reports first; stands for the run where nothing at all was measured.
+_ALWAYS_MEASURED = "weight_bytes"
+_WORST_FIRST = (
+    Status.FAILED, Status.TIMED_OUT, Status.CANCELLED, Status.OUT_OF_MEMORY, Status.UNSUPPORTED,
+    Status.RUNNING, Status.QUEUED, NOT_MEASURED, Status.SUCCEEDED,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run gave for one cell.
+
+    `value` is None unless the number counts; `left_out` says why a measured one does not.
+    """
+
+    round: int
+    status: str
+    reason: str | None
+    value: float | None
+    n_samples: int
+    samples: tuple[float, ...]
+    device: str | None
+    environment: str | None
+    protocol: Any
+    left_out: str | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric at one point, over all variants: `outcomes[position]` in order of rounds."""
+
+    metric: Metric
+    point: Point
+    outcomes: tuple[tuple[Outcome, ...], ...]
+
+
+def worst(statuses: list[str]) -> str:
+    """The status that a reader must know of first; 'not measured' if there is none."""
+    return min(statuses, key=_WORST_FIRST.index, default=NOT_MEASURED)
+
+
+def point_label(point: Point) -> str:
+    """'batch=1, prompt_tokens=128'."""
+    return ", ".join(f"{k}={v}" for k, v in point.items())
+
+
+def why_empty(outcomes: Sequence[Outcome]) -> tuple[str, str | None]:
+    """(status, reason) of a variant that has no value in a cell: the worst that happened, never 'succeeded'."""
+    status = worst([o.status for o in outcomes])
+    if status == Status.SUCCEEDED:
+        return NOT_MEASURED, left_out(outcomes)
+    return status, next((o.reason for o in outcomes if o.status == status), "no run yet")
+
+
+def left_out(outcomes: Sequence[Outcome]) -> str | None:
+    """'1 of 3 rounds left out: 2 other processes on the GPU': ended rounds that do not count, one clause per cause."""
+    causes: dict[str, int] = {}
+    for o in outcomes:
+        if o.left_out is None and o.status in (Status.SUCCEEDED, NOT_MEASURED):
+            continue
+        what, why = ("left out", o.left_out) if o.left_out else (o.status.replace("_", " "), o.reason)
+        cause = f"{what}: {why}" if why else what
+        causes[cause] = causes.get(cause, 0) + 1
+    n = len(outcomes)
+    return "; ".join(f"{count} of {n} round{'s' * (n != 1)} {cause}" for cause, count in causes.items()) or None
+
+
+def cells(record: Record) -> list[Cell]:
+    """Every metric x point that any run has, in the order of the metric table and of first appearance.
+
+    Speed metrics come from the speed runs, quality and fidelity from the quality runs. Where such runs exist but none
+    has measured anything yet, one cell stands for them, so that no variant is without a row.
+    Raises ValueError for a metric that this version does not know.
+    """
+    points: dict[str, dict[str, Point]] = {}
+    for run in record["runs"]:
+        for m in run["measurements"]:
+            if m["metric"] not in METRICS:
+                raise ValueError(f"metric: {m['metric']!r} is not known to this version; it knows {', '.join(METRICS)}")
+            points.setdefault(m["metric"], {}).setdefault(_key(m["point"]), m["point"])
+    kinds = {run["kind"] for run in record["runs"]}
+    if "speed" in kinds and not any(_run_kind(METRICS[name]) == "speed" for name in points):
+        points[_ALWAYS_MEASURED] = {"{}": {}}
+    if "quality" in kinds:
+        for name in (n for n, m in METRICS.items() if m.kind == "quality" and n not in points):
+            points[name] = {"{}": {}}
+    variants = range(len(record["variants"]))
+    return [
+        Cell(metric, point, tuple(_outcomes(record, position, metric, key) for position in variants))
+        for name, metric in METRICS.items()
+        for key, point in points.get(name, {}).items()
+    ]
+
+
+def _run_kind(metric: Metric) -> str:
+    return "quality" if metric.kind in ("quality", "fidelity") else "speed"
+
+
+def _key(point: Point) -> str:
+    return json.dumps(point, sort_keys=True)
+
+
+def _outcomes(record: Record, position: int, metric: Metric, key: str) -> tuple[Outcome, ...]:
+    kind = _run_kind(metric)
+    by_round = {}
+    for run in record["runs"]:
+        if run["variant"] == position and run["kind"] == kind:
+            of_metric = (m for m in run["measurements"] if m["metric"] == metric.name)
+            by_round[run["round"]] = _outcome(run, next((m for m in of_metric if _key(m["point"]) == key), None))
+    return tuple(by_round[r] for r in sorted(by_round))
+
+
+def _outcome(run: dict[str, Any], measurement: dict[str, Any] | None) -> Outcome:
+    status, reason = _status(run, measurement)
+    details = run["details"] or {}
+    # Others on the machine change times and memory, never the model's outputs: quality still counts.
+    contended = details.get("contended") if run["kind"] == "speed" else None
+    counted = measurement if status == Status.SUCCEEDED and not contended else None
+    return Outcome(
+        round=run["round"], status=status, reason=reason,
+        value=float(counted["value"]) if counted else None,
+        n_samples=counted["n_samples"] if counted else 0,
+        samples=tuple(counted["samples"]) if counted else (),
+        device=run["device"], environment=run["environment"], protocol=details.get("quality"),
+        left_out=str(contended) if contended and status == Status.SUCCEEDED else None,
+    )  # fmt: skip
+
+
+def _status(run: dict[str, Any], measurement: dict[str, Any] | None) -> tuple[str, str | None]:
+    """A point measured before the process ran out of memory counts. What a failed or stopped run left does not."""
+    status = Status(run["status"])
+    if not status.ended:
+        return NOT_MEASURED, f"{status}: {run['phase']}" if run["phase"] else str(status)
+    if status.is_result and measurement is not None:
+        return str(measurement["status"]), measurement["reason"]
+    if status is Status.SUCCEEDED:
+        return NOT_MEASURED, "the run did not report it"
+    return str(status), run["reason"]

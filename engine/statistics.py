@@ -1,0 +1,77 @@
+"""Intervals and tests of paired comparisons. Pure functions on numbers; knows nothing of runs, metrics or verdicts.
+
+With d_1 .. d_n the paired log-ratios (variant minus baseline, one per round), mean spread s (n - 1 in the denominator):
+
+- estimate  c = Hodges-Lehmann = median of all (d_i + d_j) / 2 with i <= j: as good as the mean on normal noise, and one
+  bad round does not drag it along;
+- interval  c +- t(0.975, n - 1) * s / sqrt(n): the t-interval, centred on the estimate, so that it always holds it;
+- p-value   2 * P(T(n - 1) > |c| / (s / sqrt(n))), the test that belongs to this interval.
+
+Everything is on the log scale; `ratio` brings it back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+# Two equal counts may differ in the last bit after a division; no measured time repeats to twelve digits.
+_NO_SPREAD = 1e-12
+# exp beyond this is not a finite number, which JSON does not have.
+_LARGEST_LOG = 700.0
+
+
+def hodges_lehmann(x: Sequence[float]) -> float:
+    """Median of all Walsh averages (x_i + x_j) / 2, i <= j; at least one number."""
+    a = np.asarray(x, dtype=float)
+    i, j = np.triu_indices(len(a))
+    return float(np.median((a[i] + a[j]) / 2))
+
+
+def spread(x: Sequence[float]) -> float:
+    """Standard deviation with n - 1; 0.0 where the numbers are equal but for rounding. At least two numbers."""
+    s = float(np.std(np.asarray(x, dtype=float), ddof=1))
+    return 0.0 if s < _NO_SPREAD else s
+
+
+def t_interval(x: Sequence[float], centre: float) -> tuple[float, float]:
+    """95 % interval centre +- t * s / sqrt(n); collapses to the centre where nothing varies. At least two numbers."""
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1)) * spread(x) / math.sqrt(len(x))
+    return centre - half, centre + half
+
+
+def p_value(x: Sequence[float], centre: float) -> float:
+    """Two-sided p-value of `centre` against 0; where nothing varies it is 1.0 for a centre of 0 and 0.0 otherwise."""
+    s = spread(x)
+    if s == 0.0:
+        return 1.0 if abs(centre) < _NO_SPREAD else 0.0
+    return float(2 * stats.t.sf(abs(centre) / (s / math.sqrt(len(x))), len(x) - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values in the order given: the k-th smallest of m times m - k + 1, never falling, at most 1."""
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
+        adjusted[index] = highest
+    return adjusted
+
+
+def ratio(log_ratio: float) -> float:
+    """exp, held to finite positive numbers."""
+    return math.exp(min(max(log_ratio, -_LARGEST_LOG), _LARGEST_LOG))
+
+
+def value_interval(values: Sequence[float], value: float) -> tuple[float, float]:
+    """95 % t-interval of repeated values, on the log scale if all are positive; widened to hold `value`, the median."""
+    positive = min(values) > 0
+    x = [math.log(v) for v in values] if positive else list(values)
+    low, high = t_interval(x, float(np.mean(x)))
+    if positive:
+        low, high = ratio(low), ratio(high)
+    return min(low, value), max(high, value)
