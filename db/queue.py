@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Engine, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, CursorResult, Engine, ScalarSelect, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -80,22 +80,9 @@ def insert_variants(connection: Connection, experiment_id: str, variants: list[d
 
 def claim(db: Engine, owner: str, offer: Offer) -> Claim | None:
     """Take the oldest queued run that this device may do; its experiment stays on this device from then on."""
-    fits = or_(
-        Experiment.bound_device == offer.device_key,
-        and_(Experiment.bound_device.is_(None), Experiment.device.in_(offer.answers)),
-    )
-    oldest = (
-        select(Run.id)
-        .join(Experiment, Experiment.id == Run.experiment_id)
-        .where(Run.status == "queued", fits)
-        .order_by(Run.id)
-        .limit(1)
-        .with_for_update(of=Run, skip_locked=True)  # compiles to nothing on SQLite
-        .scalar_subquery()
-    )
     take = (
         update(Run)
-        .where(Run.id == oldest, Run.status == "queued")
+        .where(Run.id == _oldest_that_fits(offer), Run.status == "queued")
         .values(
             status="running", owner=owner, attempt=Run.attempt + 1, beat=0, device=offer.device_key,
             started_at=utc_now(), phase=None, cancel=False,
@@ -119,6 +106,22 @@ def claim(db: Engine, owner: str, offer: Offer) -> Claim | None:
         return Claim(
             run.id, run.attempt, run.experiment_id, position, run.round, run.kind, dict(bound.spec), offer.device_key
         )
+
+
+def _oldest_that_fits(offer: Offer) -> ScalarSelect[int]:
+    fits = or_(
+        Experiment.bound_device == offer.device_key,
+        and_(Experiment.bound_device.is_(None), Experiment.device.in_(offer.answers)),
+    )
+    return (
+        select(Run.id)
+        .join(Experiment, Experiment.id == Run.experiment_id)
+        .where(Run.status == "queued", fits)
+        .order_by(Run.id)
+        .limit(1)
+        .with_for_update(of=Run, skip_locked=True)  # compiles to nothing on SQLite
+        .scalar_subquery()
+    )
 
 
 def _ours(claim: Claim) -> ColumnElement[bool]:

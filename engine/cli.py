@@ -156,9 +156,11 @@ def export(
     """Print an experiment: one row per variant x metric x point (csv, json), every sample (samples), or the bundle."""
     from db import queries
     from engine import export as exports
+    from engine import settings
 
+    link = settings.experiment_link(experiment)
     writers: dict[str, Callable[[dict[str, Any]], str]] = {
-        "csv": exports.summary_csv, "json": exports.summary_json, "samples": exports.samples_csv,
+        "csv": lambda r: exports.summary_csv(r, link), "json": lambda r: exports.summary_json(r, link), "samples": exports.samples_csv,
         "bundle": lambda r: json.dumps(r, allow_nan=False, indent=1),
     }  # fmt: skip
     chosen = "json" if as_json else format

@@ -1,4 +1,5 @@
-"""Makes the data directory ready: schema, bundled models and texts, and a first experiment where there is none.
+"""Makes the data directory ready: schema, bundled models and texts, a first experiment where there is none,
+and the project's reference results.
 
 Runs to its end before the lab starts (engine/launch.py) and is quick where nothing is to do. Usage: python -m engine.prepare
 """
@@ -21,11 +22,12 @@ def prepare() -> None:
     bundled.fetch_all()
 
     from db import queries  # below, because they bring much that a refusal above does not need
-    from engine import api
+    from engine import api, references
     from engine.presets import load_spec
 
     if queries.count_experiments(db) == 0:
         api.submit(db, load_spec("quickstart"), request_key="quickstart")
+    references.import_references(db)
 
 
 def main() -> int:

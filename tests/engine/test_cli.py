@@ -49,7 +49,9 @@ def test_an_experiment_from_the_first_command_to_the_export(tmp_path: Path) -> N
     assert quantized["stack"] == [{"technique": "bnb_4bit", "options": {}}]
     assert quantized["evidence"]["bnb_4bit"]["problem"] is None
     metrics = {m["metric"]: m for m in quantized["metrics"]}
-    assert set(metrics["weight_bytes"]) == {"metric", "unit", "point", "median", "n_rounds", "ratio", "ci", "verdict"}
+    assert set(metrics["weight_bytes"]) == {
+        "metric", "unit", "point", "median", "n_rounds", "ratio", "ci", "verdict", "status", "reason",
+    }  # fmt: skip
     assert metrics["weight_bytes"]["n_rounds"] == 3
     assert metrics["weight_bytes"]["ratio"] < 1 and metrics["weight_bytes"]["verdict"] == "better"
     assert metrics["perplexity"]["median"] > 1 and metrics["kl_divergence"]["verdict"] == "fidelity"
@@ -60,7 +62,8 @@ def test_an_experiment_from_the_first_command_to_the_export(tmp_path: Path) -> N
     decode = [r for r in rows if r["metric"] == "decode_tokens_per_second"]
     assert [r["variant"] for r in decode] == ["float32", "bfloat16", "bnb_4bit"]
     assert all(float(r["value"]) > 0 and int(r["n_rounds"]) == 3 and r["unit"] == "tok/s" for r in decode)
-    assert json.loads(engine("export", experiment["id"], "--format", "json").stdout)["experiment"]["id"] == experiment["id"]
+    same = json.loads(engine("export", experiment["id"], "--format", "json").stdout)
+    assert len(same) == len(rows) and {r["link"] for r in same} == {experiment["link"]}
     samples = list(csv.DictReader(io.StringIO(engine("export", experiment["id"], "--format", "samples").stdout.lstrip("\ufeff"))))
     assert len([s for s in samples if s["metric"] == "ttft_seconds"]) >= 3 * 3 * 2
 

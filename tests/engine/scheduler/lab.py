@@ -1,0 +1,88 @@
+"""What the tests of the scheduler share: experiments that misbehave, and what became of them."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+
+from db import queue
+from db.tables import Measurement, Run
+from engine.executor import LocalExecutor
+from engine.scheduler import Scheduler
+from engine.settings import REPOSITORY, runs_dir
+from engine.specs import ExperimentSpec
+from tests.engine.processes import CPU, local_executor, wait_for
+
+LEASE, BEAT = 2.0, 0.2
+
+
+def enqueue(db: Engine, mode: str, rounds: int = 1, **options: Any) -> str:
+    """An experiment of one variant; its runs behave as `mode` says."""
+    spec = ExperimentSpec.model_validate({"title": mode, "model": f"local:{mode}", "rounds": rounds} | options)
+    name = secrets.token_urlsafe(16)
+    experiment = {
+        "id": name, "title": mode, "spec": spec.model_dump(mode="json"), "source": "local", "device": spec.device, "request_key": name,
+    }  # fmt: skip
+    variants = [{"name": "baseline", "stack": [], "baseline": True}]
+    return queue.submit(
+        db, experiment=experiment, variants=variants,
+        runs=[{"variant": 0, "round": r, "kind": "speed"} for r in range(rounds)],
+    )  # fmt: skip
+
+
+def rows(db: Engine) -> list[Any]:
+    with db.begin() as connection:
+        return list(connection.execute(select(Run.__table__).order_by(Run.id)).all())
+
+
+def statuses(db: Engine) -> list[str]:
+    return [row.status for row in rows(db)]
+
+
+def count_measurements(db: Engine) -> int:
+    with db.begin() as connection:
+        return int(connection.execute(select(func.count()).select_from(Measurement)).scalar_one())
+
+
+def executions() -> list[list[str]]:
+    """[folder of the run, pid] when it began and [folder, 'ended'] when it ended well, in this order."""
+    path = runs_dir() / "executions"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def started_runs() -> list[str]:
+    return [name for name, what in executions() if what != "ended"]
+
+
+def child_pid(run: str = "1.1") -> int:
+    return int(wait_for(lambda: [what for name, what in executions() if name == run])[0])
+
+
+def grandchildren(run: str = "1.1") -> list[int]:
+    path = runs_dir() / run / "pids"
+    return [int(p) for p in wait_for(lambda: path.exists() and path.read_text()).split()]
+
+
+def in_process(db: Engine, command: Sequence[str] | None = None) -> Scheduler:
+    executor = LocalExecutor(command) if command else local_executor()
+    return Scheduler(db, executor, [CPU], lease=LEASE, beat=BEAT, pause=0.05)
+
+
+class Process:
+    """A scheduler in a process of its own."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-W", "error", "-m", "tests.engine.scheduler_process", str(LEASE), str(BEAT)]
+        self.popen = subprocess.Popen(command, cwd=REPOSITORY)
+        self.pid = self.popen.pid
+
+    def signal(self, number: signal.Signals) -> int | None:
+        """Send it; wait for the end where that is what it causes. Returns the exit code then."""
+        self.popen.send_signal(number)
+        return self.popen.wait(20) if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) else None
