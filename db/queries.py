@@ -80,12 +80,12 @@ def _measurements(connection: Connection, experiment_id: str, samples: str) -> d
     return by_run
 
 
-def experiments(db: Engine, limit: int = 50, offset: int = 0) -> pd.DataFrame:
-    """Newest first: id, title, model, workload, device, source, created_at, runs, and how many runs have each status."""
+def experiments(db: Engine, limit: int = 50, offset: int = 0, source: str | None = None) -> pd.DataFrame:
+    """Newest first, of one source or all: id, title, model, workload, device, source, created_at, runs, and how many runs have each status."""
     columns = ["id", "title", "model", "workload", "device", "source", "created_at", "runs", *STATUSES]
-    newest = (
-        select(Experiment.__table__).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit).offset(offset)
-    )
+    newest = select(Experiment.__table__).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit).offset(offset)
+    if source is not None:
+        newest = newest.where(Experiment.source == source)
     with reading(db) as connection:
         found = connection.execute(newest).all()
         ids = [e.id for e in found]

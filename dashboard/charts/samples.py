@@ -1,0 +1,63 @@
+"""Every raw sample of one metric, in a strip per variant with one line per round. Warm-ups are hollow and never counted."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.charts.style import axis_range, finish, look, scale, theme
+from dashboard.words import chart_text, value_text
+from engine.cells import point_label
+from engine.record import Record
+
+COLUMNS = ("variant", "position", "round", "sample", "warmup", "value", "counted")
+_ROW, _FRAME, _SPREAD = 46, 100, 0.56
+
+
+def sample_frame(record: Record, metric_name: str, point: str) -> pd.DataFrame:
+    """One row per raw sample; `counted` is False where its round is left out. The record must be loaded with all samples."""
+    rows = []
+    for run in record["runs"]:
+        name = record["variants"][run["variant"]]["name"]
+        counted = run["status"] == "succeeded" and not (run["details"] or {}).get("contended")
+        for m in run["measurements"]:
+            if m["metric"] == metric_name and point_label(m["point"]) == point:
+                for warmup, values in ((True, m["warmups"]), (False, m["samples"])):
+                    rows += [(name, run["variant"], run["round"], i, warmup, v, counted) for i, v in enumerate(values)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["position", "round"], kind="stable", ignore_index=True)
+
+
+def sample_strips(frame: pd.DataFrame, metric_name: str, *, dark: bool) -> go.Figure:
+    """frame: sample_frame."""
+    colours, s = theme(dark), scale(metric_name, list(frame["value"]))
+    order = frame.drop_duplicates("position")
+    rounds = max(int(frame["round"].max()) + 1, 1) if len(frame) else 1
+    line = frame["position"] + (frame["round"] + 0.5) / rounds * _SPREAD - _SPREAD / 2
+    figure = go.Figure()
+    for warmup, label, symbol in ((False, "counted sample", "circle"), (True, "warm-up, not counted", "circle-open")):
+        rows = frame[frame["warmup"] == warmup]
+        figure.add_trace(go.Scatter(
+            x=rows["value"] * s.factor, y=line[rows.index], mode="markers", name=label,
+            marker=dict(symbol=symbol, size=8, opacity=0.8, color=look("precision").colour if not warmup else colours.faint),
+            customdata=[[chart_text(r.variant, 60), r.round + 1, value_text(metric_name, r.value)] for r in rows.itertuples()],
+            hovertemplate="<b>%{customdata[0]}</b><br>round %{customdata[1]}: %{customdata[2]}<extra></extra>",
+        ))  # fmt: skip
+    finish(figure, colours, _FRAME + _ROW * max(len(order), 1))
+    names = [chart_text(name, 24) for name in order["variant"]]
+    figure.update_yaxes(autorange="reversed", tickvals=list(order["position"]), ticktext=names, zeroline=False)
+    figure.update_xaxes(title_text=s.title, type="log" if s.log else "linear")
+    if len(frame):
+        scaled = frame["value"] * s.factor
+        figure.update_xaxes(range=axis_range(scaled.min(), scaled.max(), s.log, from_zero=False, room=0.06))
+    return figure
+
+
+def describe(frame: pd.DataFrame) -> str:
+    """The strips in words."""
+    if frame.empty:
+        return "No samples yet."
+    counted = frame[~frame["warmup"]]
+    return (
+        f"{len(counted)} samples of {counted['variant'].nunique()} variants in {counted['round'].nunique()} rounds, "
+        f"and {int(frame['warmup'].sum())} warm-up samples. Lines within a strip are rounds, first on top."
+    )

@@ -1,0 +1,126 @@
+"""How every chart looks: colours, symbols, axes in units that people read, light and dark.
+
+Colours follow the technique family and were measured for contrast and colour blindness; a symbol says the same once more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+from engine.metrics import metric
+from engine.registry import discover
+
+LOG_FROM = 50
+"""An axis is logarithmic where its largest value is more than this many times its smallest."""
+
+CONFIG: dict[str, Any] = {
+    "displaylogo": False, "showSendToCloud": False, "plotlyServerURL": "", "responsive": True,
+    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+    "toImageButtonOptions": {"format": "png", "scale": 2},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Look:
+    """A legend entry: colour and symbol belong together."""
+
+    label: str
+    colour: str
+    symbol: str
+
+
+FAMILIES = {
+    "precision": Look("precision", "#0072B2", "circle"),
+    "quantization": Look("quantization", "#D55E00", "square"),
+    "inference": Look("inference", "#009E73", "triangle-up"),
+    "combined": Look("several families", "#CC79A7", "star"),
+}
+OTHER = Look("other", "#7A7A7A", "hexagon")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of page and text; the same as in .streamlit/config.toml."""
+
+    template: str
+    background: str
+    text: str
+    grid: str
+    faint: str
+
+
+LIGHT = Theme("plotly_white", "#ffffff", "#1f1e1b", "#e4e2dc", "#66635c")
+DARK = Theme("plotly_dark", "#171614", "#eceae4", "#35332f", "#a8a59c")
+
+
+def theme(dark: bool) -> Theme:
+    return DARK if dark else LIGHT
+
+
+def family_of(stack: Iterable[dict[str, Any]]) -> str:
+    """Family of a variant's stack; 'combined' for several, 'other' for none and for techniques that are not known here."""
+    known = discover().techniques
+    families = {known[t["technique"]].family if t["technique"] in known else "other" for t in stack}
+    return families.pop() if len(families) == 1 else "combined" if families else "other"
+
+
+def look(family: str) -> Look:
+    return FAMILIES.get(family, OTHER)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values are drawn as value * factor; `title` names metric and unit; `log` only where the spread asks for it."""
+
+    factor: float
+    title: str
+    log: bool
+
+
+def scale(metric_name: str, values: Sequence[float]) -> Scale:
+    """Unit and kind of an axis for a metric's values in SI units."""
+    found = metric(metric_name)
+    finite = [abs(v) for v in values if math.isfinite(v) and v != 0]
+    largest = max(finite, default=0.0)
+    factor, unit = 1.0, found.unit
+    if unit == "bytes":
+        power, unit = (3, "GiB") if largest >= 2**30 else (2, "MiB") if largest >= 2**20 else (1, "KiB")
+        factor = 1 / 1024**power
+    elif unit == "s" and 0 < largest < 1:
+        factor, unit = 1e3, "ms"
+    elif unit == "fraction":
+        factor, unit = 100.0, "%"
+    log = bool(finite) and all(v > 0 for v in values if math.isfinite(v)) and largest / min(finite) > LOG_FROM
+    notes = ", ".join(n for n in (unit, "log scale" if log else "") if n)
+    return Scale(factor, f"{found.label} ({notes})" if notes else found.label, log)
+
+
+def axis_range(low: float, high: float, log: bool, from_zero: bool, room: float = 0.12) -> list[float]:
+    """[first, last] of an axis with room for marks and their names; exponents where it is logarithmic."""
+    if log:
+        first, last = math.log10(low), math.log10(high)
+        margin = max((last - first) * room, 0.1)
+        return [first - margin, last + margin]
+    first = min(low, 0.0) if from_zero else low
+    margin = max((high - first) * room, abs(high) * 0.02, 1e-12)
+    return [first if from_zero and low >= 0 else first - margin, high + margin]
+
+
+def finish(figure: go.Figure, colours: Theme, height: int) -> go.Figure:
+    """The common frame of all charts: one explicit template, the page's own background, a legend above."""
+    figure.update_layout(
+        template=colours.template, height=height, margin=dict(l=8, r=8, t=36, b=8), hovermode="closest",
+        paper_bgcolor=colours.background, plot_bgcolor=colours.background,
+        font=dict(color=colours.text, size=13), dragmode="pan",
+        legend=dict(orientation="h", yanchor="bottom", y=1.0, xanchor="left", x=0, title_text=""),
+        hoverlabel=dict(bgcolor=colours.background, font=dict(color=colours.text), align="left"),
+    )  # fmt: skip
+    axes = dict(gridcolor=colours.grid, zerolinecolor=colours.grid, linecolor=colours.faint, automargin=True)
+    figure.update_xaxes(**axes)
+    figure.update_yaxes(**axes)
+    return figure

@@ -1,0 +1,151 @@
+"""The trade-off scatter: two metrics against each other, one mark per variant, and what could not be drawn with its reason.
+
+No variant is ever missing: what has no value on one of the axes stands in a strip below the chart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.charts.style import Scale, Theme, axis_range, finish, look, scale, theme
+from dashboard.words import NOT_MEASURED, STATUS, VERDICT, change_text, chart_text, interval_text, number, value_text
+from engine.metrics import metric
+
+HEIGHT, STRIP_ROW = 400, 22
+_NAMED = 12
+"""With more variants than this only those on the front carry their name."""
+
+
+def tradeoff(
+    points: pd.DataFrame, x: str, y: str, families: Mapping[str, str], *, dark: bool, beside: Mapping[str, str] | None = None
+) -> go.Figure:
+    """points: engine.tradeoff.wide. families: {variant: technique family}. beside: {variant: text for the hover}, its quality.
+
+    Error bars are the 95 % intervals where there are any. The Pareto front is a stepped line.
+    """
+    colours = theme(dark)
+    drawn = points[points["x"].notna() & points["y"].notna()]
+    missing = points[points["x"].isna() | points["y"].isna()]
+    scales = scale(x, list(drawn["x"])), scale(y, list(drawn["y"]))
+    figure = go.Figure()
+    _front(figure, drawn, scales, x, colours)
+    for family, label, rows in _groups(drawn, families):
+        _marks(figure, rows, scales, (x, y), family, label, colours, beside or {}, named=len(points) <= _NAMED)
+    height = HEIGHT + STRIP_ROW * len(missing)
+    finish(figure, colours, height)
+    for axis, data, s in (("x", drawn["x"], scales[0]), ("y", drawn["y"], scales[1])):
+        _axis(figure, axis, data, s, from_zero=metric(x if axis == "x" else y).kind == "memory")
+    _strip(figure, missing, colours, height)
+    return figure
+
+
+def describe(points: pd.DataFrame, x: str, y: str) -> str:
+    """The chart in words, for those who do not see it, and for its caption."""
+    drawn = points["x"].notna() & points["y"].notna()
+    front = [str(name) for name in points[points["on_front"]]["variant"]]
+    text = f"{metric(y).label} against {metric(x).label} of {int(drawn.sum())} of {len(points)} variants."
+    if front:
+        text += f" On the Pareto front (no other variant is better in both): {', '.join(front)}."
+    if not drawn.all():
+        missing = [f"{r.variant} ({STATUS.get(r.status, NOT_MEASURED)[2:]})" for r in points[~drawn].itertuples()]
+        text += f" Not drawn: {', '.join(missing)}."
+    return text
+
+
+def _groups(drawn: pd.DataFrame, families: Mapping[str, str]) -> list[tuple[str | None, str, pd.DataFrame]]:
+    """[(family, legend label, rows)]; the baseline is a group of its own, family None."""
+    of_row = drawn["variant"].map(lambda name: families.get(name, "other"))
+    groups: list[tuple[str | None, str, pd.DataFrame]] = [
+        (family, look(family).label, drawn[(of_row == family) & ~drawn["baseline"]]) for family in dict.fromkeys(of_row)
+    ]
+    groups.append((None, "baseline", drawn[drawn["baseline"]]))
+    return [g for g in groups if len(g[2])]
+
+
+def _marks(
+    figure: go.Figure, rows: pd.DataFrame, scales: tuple[Scale, Scale], names: tuple[str, str], family: str | None, label: str,
+    colours: Theme, beside: Mapping[str, str], *, named: bool,
+) -> None:  # fmt: skip
+    colour, symbol = (colours.text, "diamond") if family is None else (look(family).colour, look(family).symbol)
+    shown = [chart_text(r.variant, 26) if named or r.on_front else "" for r in rows.itertuples()]
+    figure.add_trace(go.Scatter(
+        x=rows["x"] * scales[0].factor, y=rows["y"] * scales[1].factor, name=label, mode="markers+text",
+        text=shown, textposition=[_side(i) for i in rows["position"]], textfont=dict(size=12, color=colours.text), cliponaxis=False,
+        marker=dict(color=colour, symbol=symbol, size=12, line=dict(width=1, color=colours.background)),
+        error_x=_error(rows, "x", scales[0], colour), error_y=_error(rows, "y", scales[1], colour),
+        customdata=[[chart_text(r.variant, 60), _hover(r, names, beside)] for r in rows.itertuples()],
+        hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
+    ))  # fmt: skip
+
+
+def _side(position: int) -> str:
+    return ("top center", "bottom center")[position % 2]
+
+
+def _error(rows: pd.DataFrame, axis: str, s: Scale, colour: str) -> dict[str, Any]:
+    """Asymmetric bars; nothing where there is no interval (fewer than 3 rounds)."""
+    value, low, high = rows[axis], rows[f"{axis}_low"], rows[f"{axis}_high"]
+    return dict(
+        type="data", array=list((high - value).fillna(0) * s.factor), arrayminus=list((value - low).fillna(0) * s.factor),
+        color=colour, thickness=1.2, width=4,
+    )  # fmt: skip
+
+
+def _hover(row: Any, names: tuple[str, str], beside: Mapping[str, str]) -> str:
+    lines = []
+    for axis, name in zip("xy", names, strict=True):
+        value, low, high = (getattr(row, axis + suffix) for suffix in ("", "_low", "_high"))
+        text = f"{metric(name).label}: {value_text(name, value)}"
+        if number(low) is not None and number(high) is not None:
+            text += f" ({value_text(name, low)} to {value_text(name, high)})"
+        change, verdict = change_text(getattr(row, f"{axis}_ratio")), getattr(row, f"{axis}_verdict")
+        lines.append(", ".join(t for t in (text, change, VERDICT.get(verdict, "")) if t))
+    if row.variant in beside:
+        lines.append(chart_text(beside[row.variant], 80))
+    return "<br>".join(lines)
+
+
+def _front(figure: go.Figure, drawn: pd.DataFrame, scales: tuple[Scale, Scale], x: str, colours: Theme) -> None:
+    front = drawn[drawn["on_front"]].sort_values(["x", "y"])
+    if len(front) < 2:
+        return
+    shape = "vh" if metric(x).higher_is_better else "hv"
+    figure.add_trace(go.Scatter(
+        x=front["x"] * scales[0].factor, y=front["y"] * scales[1].factor, mode="lines", name="Pareto front", hoverinfo="skip",
+        line=dict(shape=shape, color=colours.faint, width=1.5, dash="dot"),
+    ))  # fmt: skip
+
+
+def _axis(figure: go.Figure, axis: str, values: pd.Series, s: Scale, *, from_zero: bool) -> None:
+    update = figure.update_xaxes if axis == "x" else figure.update_yaxes
+    update(title_text=s.title, type="log" if s.log else "linear")
+    if len(values):
+        scaled = values * s.factor
+        update(range=axis_range(scaled.min(), scaled.max(), s.log, from_zero, room=0.18 if axis == "x" else 0.14))
+
+
+def _strip(figure: go.Figure, missing: pd.DataFrame, colours: Theme, height: int) -> None:
+    """One line below the chart per variant without a place in it: its name and why."""
+    for line, row in enumerate(missing.itertuples()):
+        why = STATUS.get(row.status, NOT_MEASURED)
+        figure.add_annotation(
+            text=f"{why[:1]} <b>{chart_text(row.variant, 26)}</b> {why[2:]}", hovertext=chart_text(row.reason or why, 200),
+            xref="paper", yref="paper", x=0, y=0, yshift=-(62 + STRIP_ROW * line), xanchor="left", yanchor="top",
+            showarrow=False, align="left", font=dict(size=12, color=colours.text), name="not drawn",
+        )  # fmt: skip
+    if len(missing):
+        figure.update_layout(margin_b=70 + STRIP_ROW * len(missing), height=height + 30)
+
+
+def quality_texts(summary: pd.DataFrame) -> dict[str, str]:
+    """{variant: 'Perplexity: 30.1, +2.0 %, worse'}: what stands beside every speed. 'not measured' where it was not."""
+    rows = summary[summary["metric"] == "perplexity"].drop_duplicates("position")
+    texts = {str(name): f"Perplexity: {NOT_MEASURED}" for name in summary["variant"].unique()}
+    for row in rows.itertuples():
+        parts = (value_text("perplexity", row.value), change_text(row.ratio), interval_text(row.ci_low, row.ci_high))
+        texts[row.variant] = "Perplexity: " + ", ".join(p for p in parts if p)
+    return texts

@@ -1,0 +1,110 @@
+"""What stands behind an experiment's numbers, and what one can do with it: runs, logs, evidence, environment, downloads."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from dashboard import pages, show, store, tables, words
+from db import queries, queue
+from engine import export, settings
+from engine.presets import parse_spec, to_yaml
+from engine.record import Record
+
+
+def runs(record: Record) -> None:
+    """Every run with its reason, and the log of one of them."""
+    show.table(tables.runs(record), "Every run with status and reason.", "runs")
+    names = {
+        r["id"]: f"run {r['id']}: {record['variants'][r['variant']]['name']}, {r['kind']}, round {r['round'] + 1}, {r['status']}"
+        for r in record["runs"]
+        if r["status"] != "queued"
+    }
+    if names:
+        first_failed = next((i for i, r in enumerate(r for r in record["runs"] if r["id"] in names) if r["status"] == "failed"), 0)
+        chosen = st.selectbox("Log of", list(names), index=first_failed, format_func=lambda i: names[i], key="log_of")
+        st.code(queries.log_tail(store.database(), int(chosen)) or "It printed nothing.", language=None, wrap_lines=True, height=240)
+
+
+def evidence(record: Record) -> None:
+    """What each technique showed of its effect, of each variant's first run that succeeded."""
+    for position, variant in enumerate(record["variants"]):
+        run = next((r for r in record["runs"] if r["variant"] == position and r["evidence"]), None)
+        st.markdown(f"**{words.escape(variant['name'])}**: {words.escape(tables.options_text(variant['stack']))}")
+        if run is None:
+            st.caption("No run has shown anything yet.")
+            continue
+        for technique, shown in run["evidence"].items():
+            facts = ", ".join(f"{k.replace('_', ' ')}: {_fact(v)}" for k, v in shown["facts"].items())
+            st.caption(words.escape(f"{technique}: {shown['problem'] or facts}"))
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{v} x {k.rpartition('.')[2]}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def environment(record: Record) -> None:
+    """Hardware and software, and what went on beside the runs."""
+    for facts in record["environments"].values():
+        st.json(facts, expanded=1)
+    if not record["environments"]:
+        st.caption("No run has reported its environment yet.")
+    details = [r["details"] or {} for r in record["runs"]]
+    others = [d["cpu_share_of_others"] for d in details if "cpu_share_of_others" in d]
+    if others:
+        st.caption(f"Share of the CPUs that other processes took during a run: {min(others):.1%} to {max(others):.1%}.")
+    if contended := sorted({d["contended"] for d in details if d.get("contended")}):
+        st.warning(words.escape(f"Some runs shared the device and are left out: {'; '.join(contended)}"))
+
+
+def share(record: Record, link: str) -> None:
+    """The link, the files, and how to run it again elsewhere."""
+    experiment_id = record["experiment"]["id"]
+    st.markdown("Link to this view. Whoever can open this installation can open it.")
+    st.code(link, language=None, wrap_lines=True)
+    plain = settings.experiment_link(experiment_id)
+    with st.container(horizontal=True):
+        _download("CSV", "csv", "text/csv", experiment_id, lambda r: export.summary_csv(r, plain))
+        _download("JSON", "json", "application/json", experiment_id, lambda r: export.summary_json(r, plain))
+        _download("All samples (CSV)", "samples.csv", "text/csv", experiment_id, export.samples_csv)
+        _download("Bundle", "bundle.json", "application/json", experiment_id, lambda r: json.dumps(r, allow_nan=False, indent=1))
+    st.markdown("To run it again elsewhere, save this as `experiment.yaml`:")
+    st.code(to_yaml(parse_spec(record["experiment"]["spec"])), language="yaml")
+    st.code(".venv/bin/python -m engine run experiment.yaml", language="bash")
+
+
+def _download(label: str, ending: str, media_type: str, experiment_id: str, write: Any) -> None:
+    db = store.database()
+
+    def content() -> bytes:  # called on click only: nothing is made for those who do not ask
+        record = queries.record(db, experiment_id, samples="all")
+        return str(write(record)).encode() if record is not None else b""
+
+    st.download_button(
+        label, content, file_name=f"experiment_{experiment_id}.{ending}", mime=media_type, key=f"download_{ending}",
+        icon=":material/download:", on_click="ignore",
+    )  # fmt: skip
+
+
+def actions(record: Record) -> None:
+    """Run it again with changes; delete it."""
+    experiment = record["experiment"]
+    with st.container(horizontal=True):
+        pages.link("new_experiment", "Run it again, with changes", {"from": experiment["id"]}, icon=":material/replay:")
+        if experiment["source"] != "reference":  # those come back at the next start
+            with st.popover("Delete", icon=":material/delete:"):
+                st.markdown("This deletes the experiment with all its measurements. Its link will no longer work.")
+                st.button("Delete for good", type="primary", on_click=_delete, args=(experiment["id"],), key="delete")
+    if problem := st.session_state.pop("delete_problem", None):
+        st.error(words.escape(problem))
+
+
+def _delete(experiment_id: str) -> None:
+    try:
+        queue.delete_experiment(store.database(), experiment_id)
+    except ValueError as error:
+        st.session_state["delete_problem"] = str(error)

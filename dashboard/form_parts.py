@@ -1,0 +1,100 @@
+"""The parts of the form of a new experiment, each a block of widgets over st.session_state; engine/api.py has the facts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import draft, forms, words
+from engine import api, settings
+from engine.devices import Device
+
+KINDS = ("cpu", "cuda")
+
+
+def model(models: list[dict[str, Any]]) -> None:
+    rows = {m["name"]: m for m in models}
+
+    def label(name: str) -> str:
+        return name if name == draft.OTHER_MODEL else f"{rows[name]['label']} ({words.parameters_text(rows[name]['parameters'])})"
+
+    chosen = st.selectbox("Model", [*rows, draft.OTHER_MODEL], format_func=label, key="new_model", persist_state="session")
+    if chosen == draft.OTHER_MODEL:
+        st.text_input("Name", key="new_model_text", placeholder="local:my-model or hub:organisation/name@commit", persist_state="session")
+        st.caption(words.escape(f"local: a folder in {settings.local_models_dir()} with safetensors. hub: at a 40-digit commit."))
+        return
+    row = rows[str(chosen)]
+    if not row["available"]:
+        st.error(words.escape(row["reason"]))
+    size = ""
+    if row["dtype"] and row["parameters"]:
+        weights = words.value_text("weight_bytes", row["parameters"] * api.BYTES_PER_NUMBER[row["dtype"]])
+        size = f"Stored as {row['dtype']}, weights {weights}."
+    st.caption(words.escape(f"{size} {row['note']}"))
+
+
+def device(devices: list[Device]) -> None:
+    known = {d.key: f"{d.name}, {words.value_text('weight_bytes', d.memory_bytes)} ({d.key})" for d in devices}
+    there = {d.kind for d in devices}
+
+    def label(wanted: str) -> str:
+        return known.get(wanted) or f"any {wanted}" + ("" if wanted in there else " (none is here now)")
+
+    options = list(dict.fromkeys([*KINDS, *known, st.session_state["new_device"]]))
+    st.selectbox("Device", options, format_func=label, key="new_device", persist_state="session",
+                 help="All rounds of an experiment stay on one device of one machine.")  # fmt: skip
+
+
+def techniques(techniques: list[dict[str, Any]], reasons: dict[str, str | None]) -> None:
+    st.caption("Tick techniques, then add them. The baseline is measured in every round, without being asked for.")
+    for family in dict.fromkeys(t["family"] for t in techniques):
+        st.subheader(family.capitalize())
+        for row in (t for t in techniques if t["family"] == family):
+            with st.container(border=True):
+                _card(row, reasons.get(row["name"]))
+    with st.container(horizontal=True):
+        st.button("Add as one variant", icon=":material/layers:", on_click=draft.add_variants, args=(techniques,), kwargs={"together": True})
+        st.button("Add one variant each", icon=":material/splitscreen:", on_click=draft.add_variants, args=(techniques,), kwargs={"together": False})
+    if problem := st.session_state.get("new_stack_problem"):
+        st.error(words.escape(problem))
+
+
+def _card(row: dict[str, Any], reason: str | None) -> None:
+    st.checkbox(f"**{words.escape(row['label'])}**", key=draft.used_key(row["name"]), disabled=reason is not None, persist_state="session")
+    st.markdown(words.escape(row["summary"]))
+    if reason:
+        st.caption(words.escape(f"⊘ Cannot run there: {reason}"))
+    with st.expander("Options, costs, source"):
+        forms.fill(row["options"], draft.technique_key(row["name"]), {}, st.session_state, overwrite=False)
+        forms.draw(row["options"], draft.technique_key(row["name"]), disabled=reason is not None)
+        st.caption(words.escape(row["costs"]))
+        st.markdown(f"[Where it comes from]({row['reference']})")
+
+
+def variants() -> None:
+    variants = st.session_state["new_variants"]
+    st.subheader("What will be compared")
+    if not variants:
+        st.caption("Nothing yet but the model as it is stored, which is the baseline.")
+    for variant in variants:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{words.escape(variant['name'])}**", width="stretch")
+            st.button("Remove", key=f"new_remove_{variant['name']}", icon=":material/close:", on_click=draft.remove_variant, args=(variant["name"],))
+    choices = [draft.AS_STORED, *(v["name"] for v in variants)]
+    if st.session_state["new_baseline"] not in choices:
+        st.session_state["new_baseline"] = draft.AS_STORED
+    st.selectbox("Baseline", choices, key="new_baseline", persist_state="session", help="What every other variant is compared with.")
+
+
+def workload(workloads: list[dict[str, Any]]) -> None:
+    names = {w["name"]: w["label"] for w in workloads}
+    chosen = st.selectbox("Workload", list(names), format_func=names.__getitem__, key="new_workload", persist_state="session")
+    row = next(w for w in workloads if w["name"] == chosen)
+    st.caption(words.escape(row["summary"]))
+    forms.draw(row["options"], draft.workload_key(row["name"]))
+    st.number_input("Rounds", 1, 50, value=None, key="new_rounds", persist_state="session", help="At least 3 for a verdict; 5 are better.")
+    with st.expander("Seed, threads, time limit"):
+        st.number_input("Seed", 0, 2**31 - 1, value=None, key="new_seed", persist_state="session")
+        st.number_input("CPU threads", 1, 1024, value=None, key="new_threads", persist_state="session", placeholder="all usable cores")
+        st.number_input("Time limit of one run, seconds", 1, 86_400, value=None, key="new_timeout", persist_state="session")

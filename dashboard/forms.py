@@ -1,0 +1,147 @@
+"""Draws the typed options of a technique or workload from its JSON schema, and reads them back as a dict.
+
+Values live in st.session_state under `prefix.field`. Checks here only what the widgets cannot; the engine checks all again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import streamlit as st
+
+Schema = Mapping[str, Any]
+State = MutableMapping[Any, Any]
+
+_NUMBERS = {"integer": int, "number": float}
+
+
+def fill(schema: Schema, prefix: str, values: Mapping[str, Any], state: State, *, overwrite: bool) -> None:
+    """Put values, or the defaults, where the widgets look for them. overwrite: replace what the user typed."""
+    for name, field in _fields(schema):
+        key = f"{prefix}.{name}"
+        if overwrite or key not in state:
+            state[key] = _shown(field, values.get(name, field.get("default")))
+
+
+def draw(schema: Schema, prefix: str, *, disabled: bool = False) -> None:
+    """One widget per option, in the order of the schema; `fill` comes first."""
+    for name, field in _fields(schema):
+        _widget(name, field, f"{prefix}.{name}", disabled)
+
+
+def read(schema: Schema, prefix: str, state: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
+    """(options that differ from their defaults, problems as 'field: what to do')."""
+    options: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, field in _fields(schema):
+        key = f"{prefix}.{name}"
+        if key not in state:
+            continue
+        try:
+            value = _value(name, field, state[key])
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if value != field.get("default"):
+            options[name] = value
+    return options, problems
+
+
+def can_draw(field: Schema) -> bool:
+    """Whether there is a widget for such a field: numbers, choices, yes or no, text, lists of numbers, all perhaps optional."""
+    kind = _kind(field)
+    if kind == "array":
+        return field_of_list(field).get("type") in _NUMBERS
+    return "enum" in _inner(field) or kind in (*_NUMBERS, "boolean", "string")
+
+
+def field_of_list(field: Schema) -> Schema:
+    found: Schema = _inner(field)["items"]
+    return found
+
+
+def _fields(schema: Schema) -> list[tuple[str, Schema]]:
+    definitions = schema.get("$defs", {})
+    return [(name, _resolved(field, definitions)) for name, field in schema.get("properties", {}).items()]
+
+
+def _resolved(field: Schema, definitions: Schema) -> Schema:
+    """pydantic puts enums into $defs."""
+    if "$ref" in field:
+        target = definitions[field["$ref"].rpartition("/")[2]]
+        return {**target, **{k: v for k, v in field.items() if k != "$ref"}}
+    return field
+
+
+def _inner(field: Schema) -> Schema:
+    """The type of an optional field without its null."""
+    return next((f for f in field.get("anyOf", ()) if f.get("type") != "null"), field)
+
+
+def _optional(field: Schema) -> bool:
+    return any(f.get("type") == "null" for f in field.get("anyOf", ()))
+
+
+def _kind(field: Schema) -> str:
+    return str(_inner(field).get("type", ""))
+
+
+def _shown(field: Schema, value: Any) -> Any:
+    if _kind(field) == "array":
+        return ", ".join(str(v) for v in value or ())
+    if _kind(field) == "string" and "enum" not in _inner(field):
+        return value or ""
+    return float(value) if _kind(field) == "number" and value is not None else value
+
+
+def _widget(name: str, field: Schema, key: str, disabled: bool) -> None:
+    assert can_draw(field), f"{name}: there is no widget for {dict(field)}"
+    inner, kind = _inner(field), _kind(field)
+    label = name.replace("_", " ")
+    common: dict[str, Any] = {"key": key, "help": _help(field), "disabled": disabled}
+    if "enum" in inner:
+        choices = [*inner["enum"], *([None] if _optional(field) else [])]
+        st.selectbox(label, choices, format_func=lambda v: "default" if v is None else str(v), persist_state="session", **common)
+    elif kind == "boolean":
+        st.toggle(label, persist_state="session", **common)
+    elif kind in _NUMBERS:
+        of = _NUMBERS[kind]
+        low, high = _bound(inner, "minimum", of), _bound(inner, "maximum", of)
+        st.number_input(label, min_value=low, max_value=high, step=of(1), value=None, persist_state="session", **common)
+    else:
+        st.text_input(label, persist_state="session", **common)
+
+
+def _bound(inner: Schema, name: str, of: type[int] | type[float]) -> int | float | None:
+    value = inner.get(name)
+    return None if value is None else of(value)
+
+
+def _help(field: Schema) -> str | None:
+    parts = [field.get("description", "")]
+    if _kind(field) == "array":
+        parts.append("Several numbers with commas between them: 1, 4, 8")
+    return ". ".join(p for p in parts if p) or None
+
+
+def _value(name: str, field: Schema, shown: Any) -> Any:
+    """What the widget holds as an option. Raises ValueError naming the field."""
+    kind = _kind(field)
+    if kind == "array":
+        return _numbers(name, str(shown or ""), _NUMBERS[field_of_list(field)["type"]])
+    if shown is None and not _optional(field):
+        raise ValueError(f"{name}: give a number; {field['default']} is the default" if "default" in field else f"{name}: give a value")
+    if kind == "string" and shown == "" and _optional(field):
+        return None
+    return shown
+
+
+def _numbers(name: str, text: str, of: type[int] | type[float]) -> list[int | float]:
+    parts = [p for p in re.split(r"[,;\s]+", text) if p]
+    try:
+        return [of(p) for p in parts]
+    except ValueError:
+        kind = "whole numbers" if of is int else "numbers"
+        raise ValueError(f"{name}: {text!r} is not a list of {kind}; write for example 1, 4, 8") from None

@@ -1,0 +1,134 @@
+"""What changes while one looks: fragments that ask a cheap question every two seconds and draw text only.
+
+A fragment never draws a chart: a chart that is drawn anew loses the reader's zoom. It reruns the page when there is news.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import pages, store, words
+from db import queries, queue
+from engine import analysis
+
+EVERY_SECONDS = 2.0
+
+
+def follow(experiment_id: str) -> None:
+    """Progress of an experiment that has not ended, with a button to cancel it; the page is drawn anew when a run ends."""
+    st.fragment(run_every=EVERY_SECONDS)(_follow)(experiment_id, store.token(experiment_id))
+
+
+def _follow(experiment_id: str, seen: str) -> None:
+    if store.token(experiment_id) != seen:
+        st.rerun()
+    record = store.record(experiment_id)
+    if record is None:
+        st.rerun()
+    progress = analysis.progress(record)
+    text = f"{progress.done} of {progress.total} runs done"
+    if progress.seconds_left is not None:
+        text += f", about {words.seconds_text(progress.seconds_left)} left"
+    st.progress(progress.done / max(progress.total, 1), text=text)
+    waiting = store.queue()
+    mine = waiting[(waiting["experiment_id"] == experiment_id) & (waiting["status"] == "running")]
+    for row in mine.to_dict("records"):
+        st.caption(run_line(row))
+    if mine.empty:
+        st.caption("Waiting for a free device.")
+    st.button("Cancel this experiment", icon=":material/cancel:", key="cancel_followed", on_click=cancel, args=(experiment_id,))
+
+
+def cancel(experiment_id: str) -> None:
+    """Callback: queued runs end at once, running ones within seconds."""
+    queue.cancel_experiment(store.database(), experiment_id)
+
+
+def cancel_run(run_id: int) -> None:
+    """Callback."""
+    queue.cancel_run(store.database(), run_id)
+
+
+def run_line(row: dict[str, Any]) -> str:
+    """A running run in one line of Markdown: what it is, what it does, since when."""
+    parts = [words.escape(row["variant"]), f"round {row['round'] + 1}" if row["kind"] == "speed" else "quality"]
+    state = "◼ cancelling" if row["cancel"] else "▶ " + words.escape(row["phase"] or "starting")
+    return f"{' · '.join(parts)}: {state}, for {words.seconds_text(_age(row['started_at']))} on {words.escape(row['device'])}"
+
+
+def running_now(seen: str | None = None, experiment_id: str | None = None) -> None:
+    """One line per running run, and how many wait. experiment_id, seen: rerun the page when that experiment has news."""
+    st.fragment(run_every=EVERY_SECONDS)(_running_now)(seen, experiment_id, store.token())
+
+
+def _running_now(seen: str | None, experiment_id: str | None, everything: str) -> None:
+    if experiment_id is not None and store.token(experiment_id) != seen:
+        st.rerun()
+    frame = store.queue()
+    running = frame[frame["status"] == "running"]
+    waiting = len(frame) - len(running)
+    for row in running.to_dict("records"):
+        with st.container(border=True):
+            pages.link("experiment", row["title"], {"id": row["experiment_id"]})
+            st.caption(run_line(row))
+    if frame.empty:
+        st.caption("Nothing runs.")
+    elif waiting:
+        st.caption(f"{waiting} {'runs wait' if waiting > 1 else 'run waits'}.")
+
+
+def queue_page() -> None:
+    """The whole queue."""
+    st.fragment(run_every=EVERY_SECONDS)(_queue_page)()
+
+
+def _queue_page() -> None:
+    alive = store.schedulers()
+    if alive:
+        names = ", ".join(sorted({d["key"] for s in alive for d in s["devices"]}))
+        st.caption(f"✔ {len(alive)} scheduler{'s' * (len(alive) > 1)} running; devices: {words.escape(names)}")
+    else:
+        st.warning(words.START_SCHEDULER, icon=":material/schedule:")
+    frame = store.queue()
+    if frame.empty:
+        st.info("Nothing runs and nothing waits.")
+        pages.link("new_experiment", "New experiment")
+        return
+    for row in frame[frame["status"] == "running"].to_dict("records"):
+        _running_run(row)
+    for experiment_id, rows in frame.groupby("experiment_id", sort=False):
+        _waiting_experiment(str(experiment_id), rows[rows["status"] == "queued"])
+
+
+def _running_run(row: dict[str, Any]) -> None:
+    with st.container(border=True):
+        pages.link("experiment", row["title"], {"id": row["experiment_id"]})
+        st.markdown(run_line(row))
+        key = f"cancel_run_{row['run_id']}"
+        st.button("Cancel this run", icon=":material/cancel:", key=key, on_click=cancel_run, args=(row["run_id"],), disabled=bool(row["cancel"]))
+        log = st.expander("Log", key=f"log_{row['run_id']}", on_change="rerun")
+        if log.open:
+            with log:
+                st.code(queries.log_tail(store.database(), row["run_id"]) or "nothing printed yet", language=None, wrap_lines=True, height=300)
+
+
+def _waiting_experiment(experiment_id: str, rows: pd.DataFrame) -> None:
+    if rows.empty:
+        return
+    with st.container(border=True):
+        first = rows.iloc[0]
+        pages.link("experiment", first["title"], {"id": experiment_id})
+        names = ", ".join(dict.fromkeys(rows["variant"]))
+        st.markdown(f"⏳ {len(rows)} queued on {words.escape(first['device'])}: {words.escape(names)}")
+        st.button("Cancel this experiment", icon=":material/cancel:", key=f"cancel_{experiment_id}", on_click=cancel, args=(experiment_id,))
+
+
+def _age(started_at: datetime | None) -> float:
+    """Seconds by this machine's clock, for display only."""
+    if started_at is None or pd.isna(started_at):
+        return 0.0
+    return (datetime.now(UTC).replace(tzinfo=None) - started_at).total_seconds()

@@ -1,0 +1,45 @@
+"""The pages with their addresses, and links between them. Addresses are public: links that people sent must go on working."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.words import escape
+
+_VIEWS = Path(__file__).with_name("views")
+# file, title, address, icon, shown in the menu, what it is
+_PAGES = {
+    "overview": ("Overview", "", ":material/monitoring:", True, "The best results so far and what runs now."),
+    "new_experiment": ("New experiment", "new", ":material/add_circle:", True, "Choose a model, techniques and a workload, and run them."),
+    "queue": ("Queue", "queue", ":material/pending_actions:", True, "What runs and what waits; cancel it here."),
+    "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),
+    "experiment": ("Experiment", "experiment", ":material/science:", False, "One experiment: verdicts, charts, samples, downloads."),
+}
+
+
+def all_pages() -> list[st.Page]:
+    """For st.navigation. The page of one experiment is in the menu only while it is looked at, for it needs an id."""
+    looked_at = "id" in st.query_params
+    return [
+        st.Page(_path(name), title=title, url_path=address or None, icon=icon, default=not address, help=text,
+                visibility="visible" if shown or looked_at else "hidden")
+        for name, (title, address, icon, shown, text) in _PAGES.items()
+    ]  # fmt: skip
+
+
+def link(name: str, label: str, params: Mapping[str, str] | None = None, icon: str | None = None) -> None:
+    """A link to a page. `label` is text, not Markdown."""
+    st.page_link(_path(name), label=escape(label), icon=icon or _PAGES[name][2], query_params=dict(params or {}))
+
+
+def go(name: str, params: Mapping[str, str] | None = None) -> None:
+    """Leave this page for another."""
+    st.switch_page(_path(name), query_params=dict(params or {}))
+
+
+def _path(name: str) -> Path:
+    assert name in _PAGES
+    return _VIEWS / f"{name}.py"

@@ -1,0 +1,102 @@
+"""The results of one experiment as pages show them: best so far, trade-off, memory, samples. Draws; computes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import show, store, tables, words
+from dashboard.charts import memory, samples, tradeoff
+from dashboard.charts.style import family_of
+from dashboard.links import ChartView
+from engine.cells import NOT_MEASURED
+from engine.metrics import METRICS
+from engine.record import Record
+from engine.tradeoff import wide
+
+DEFAULT_AXES = ("weight_bytes", "decode_tokens_per_second")
+_TIMED = "decode_tokens_per_second"
+
+
+def axes(summary: pd.DataFrame) -> list[str]:
+    """Metrics that can be an axis, in the order of the metric table."""
+    there = set(summary["metric"])
+    return [name for name in METRICS if name in there] or list(DEFAULT_AXES)
+
+
+def points(summary: pd.DataFrame) -> list[str]:
+    """Labels of the points that decode speed was measured at, smallest batch first."""
+    return list(dict.fromkeys(summary[summary["metric"] == _TIMED]["point_label"]))
+
+
+def default_axes(summary: pd.DataFrame) -> tuple[str, str]:
+    """Memory across and speed up, where they are there."""
+    known = axes(summary)
+    x, y = (name if name in known else known[0] for name in DEFAULT_AXES)
+    return x, y
+
+
+def families(record: Record) -> dict[str, str]:
+    return {v["name"]: family_of(v["stack"]) for v in record["variants"]}
+
+
+def status(record: Record) -> str:
+    return words.experiment_status(dict(Counter(r["status"] for r in record["runs"])))
+
+
+def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) -> None:
+    """The scatter of two metrics, what it says in words, and the qualities that belong to its speeds on hover."""
+    chosen = wide(summary, view.x, view.y, x_point=_at(summary, view.x, view.point), y_point=_at(summary, view.y, view.point))
+    figure = tradeoff.tradeoff(
+        chosen, view.x, view.y, families(record), dark=show.dark(), beside=tradeoff.quality_texts(summary)
+    )
+    show.chart(figure, tradeoff.describe(chosen, view.x, view.y), key)
+
+
+def _at(summary: pd.DataFrame, metric: str, point: str | None) -> str | None:
+    """A metric that does not have the point is shown at its own first one."""
+    return point if point in set(summary[summary["metric"] == metric]["point_label"]) else None
+
+
+def memory_chart(summary: pd.DataFrame, point: str | None, key: str) -> None:
+    frame = memory.memory_frame(summary, point)
+    show.chart(memory.memory_bars(frame, dark=show.dark()), memory.describe(frame), key)
+
+
+def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
+    record = store.record(experiment_id, "all")
+    if record is not None:
+        frame = samples.sample_frame(record, metric, point)
+        show.chart(samples.sample_strips(frame, metric, dark=show.dark()), samples.describe(frame), key)
+
+
+def best_so_far(summary: pd.DataFrame) -> None:
+    """Three answers, each with the quality that it costs: smallest, fastest, and fastest of those that keep the quality."""
+    speed = tables.at_point(summary, _TIMED, None)
+    quality = tradeoff.quality_texts(summary)
+    perplexity = summary[(summary["metric"] == "perplexity") & summary["value"].notna()].drop_duplicates("position")
+    keeps = set(perplexity[(perplexity["ratio"] <= 1 + METRICS["perplexity"].margin) | perplexity["baseline"]]["variant"])
+    answers = [
+        ("Smallest", summary[summary["metric"] == "weight_bytes"], True),
+        ("Fastest to decode", speed, False),
+        ("Fastest that keeps the quality", speed[speed["variant"].isin(keeps)], False),
+    ]
+    for column, (label, rows, least) in zip(st.columns(3, border=True), answers, strict=True):
+        with column:
+            _answer(label, rows[rows["value"].notna()], least, quality)
+
+
+def _answer(label: str, rows: pd.DataFrame, least: bool, quality: dict[str, str]) -> None:
+    st.caption(label)
+    if rows.empty:
+        st.markdown(f"**{NOT_MEASURED}**")
+        return
+    best: Any = rows.loc[rows["value"].idxmin() if least else rows["value"].idxmax()]
+    change = words.change_text(best["ratio"])
+    st.markdown(f"**{words.escape(best['variant'])}**")
+    value = words.value_text(best["metric"], best["value"])
+    st.markdown(words.escape(f"{value}, {change} against the baseline" if change else f"{value}, it is the baseline"))
+    st.caption(words.escape(quality[best["variant"]]))

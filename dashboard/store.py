@@ -1,0 +1,115 @@
+"""The pages' way to the database: one engine per process, records and frames cached by change token.
+
+Nothing else in the dashboard opens the database. Writes are engine.api and db.queue, called with `database()`.
+"""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import queries
+from db.session import connect, migrate
+from engine import analysis, api, settings
+from engine.record import Record
+
+ALIVE_SECONDS = 15.0
+"""A scheduler counts up every second or so; silent for longer than this, it is not there."""
+
+
+@st.cache_resource(show_spinner=False)
+def open_database(url: str) -> Engine:
+    """Connect and bring the schema up to date, once per process. Raises ValueError with the fix; a failure is not remembered."""
+    db = connect(url)
+    migrate(db)
+    return db
+
+
+def database() -> Engine:
+    """The engine, inside a page: where it cannot be opened the page says why and ends."""
+    try:
+        return open_database(settings.database_url())
+    except (ValueError, SQLAlchemyError) as error:
+        st.error(reason(error), title="The database cannot be used", icon=":material/database_off:")
+        st.caption("Put it right and reload this page. `LAB_DATA` moves the data directory, `DATABASE_URL` names another database.")
+        st.stop()
+
+
+def reason(error: Exception) -> str:
+    """A database's complaint in one line, without the statement."""
+    original = getattr(error, "orig", None) or error
+    return " ".join(str(original).split())
+
+
+def token(experiment_id: str | None = None) -> str:
+    """Cheap; see db.queries.change_token."""
+    return queries.change_token(database(), experiment_id)
+
+
+def record(experiment_id: str, samples: str = "none") -> Record | None:
+    """One experiment; None if there is none. Cached until one of its runs begins or ends."""
+    return _record(settings.database_url(), experiment_id, samples, token(experiment_id))
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _record(url: str, experiment_id: str, samples: Any, token: str) -> Record | None:
+    # perplexity's intervals pair samples, so summaries need those of the quality runs at least
+    return queries.record(open_database(url), experiment_id, samples=samples)
+
+
+def summary(experiment_id: str) -> pd.DataFrame:
+    """engine.analysis.summary of an experiment that exists. Raises ValueError where this version cannot read it."""
+    return _summary(settings.database_url(), experiment_id, token(experiment_id))
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
+    found = queries.record(open_database(url), experiment_id, samples="quality")
+    assert found is not None, "asked for only after `record` was not None"
+    return analysis.summary(found)
+
+
+def queue() -> pd.DataFrame:
+    """What runs and waits; cached until something about it changes, so that polling costs one small query."""
+    return _queue(settings.database_url(), token())
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _queue(url: str, token: str) -> pd.DataFrame:
+    return queries.queue(open_database(url))
+
+
+def schedulers() -> list[dict[str, Any]]:
+    """Those that are alive."""
+    return [s for s in queries.schedulers(database()) if s["age_seconds"] <= ALIVE_SECONDS]
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def catalogue() -> dict[str, list[dict[str, Any]]]:
+    """Techniques and workloads as rows, availability of this machine; fixed while the process lives."""
+    return {"techniques": api.techniques(), "workloads": api.workloads()}
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _past_seconds(url: str, experiment_id: str, token: str) -> dict[str, float]:
+    found = queries.record(open_database(url), experiment_id, samples="none")
+    seconds: dict[str, list[float]] = {"speed": [], "quality": []}
+    for run in found["runs"] if found else ():
+        if run["status"] == "succeeded" and run["seconds"]:
+            seconds[run["kind"]].append(run["seconds"])
+    return {kind: statistics.median(values) for kind, values in seconds.items() if values}
+
+
+def past_seconds(model: str, device: str) -> dict[str, float]:
+    """{run kind: median seconds} of the newest experiment measured with this model on such a device; empty if there is none."""
+    recent = queries.experiments(database(), limit=100)
+    same = recent[(recent["model"] == model) & (recent["succeeded"] > 0)]
+    for row in same.to_dict("records"):
+        if device in (row["device"], row["device"].rpartition("/")[2], row["device"].rpartition("/")[2].partition(":")[0]):
+            return _past_seconds(settings.database_url(), row["id"], token(row["id"]))
+    return {}

@@ -1,0 +1,104 @@
+"""Frames for the tables of the pages: numbers as text with units, changes and verdict words. Draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from dashboard.words import NOT_MEASURED, STATUS, VERDICT, change_text, interval_text, number, run_status, value_text
+from engine.metrics import METRICS
+from engine.record import Record
+
+HEADLINE = ("weight_bytes", "peak_memory_bytes", "decode_tokens_per_second", "ttft_seconds", "perplexity")
+KINDS = {"All": None, "Speed": "speed", "Memory": "memory", "Quality": "quality", "Fidelity": "fidelity"}
+
+
+def at_point(summary: pd.DataFrame, metric: str, point: str | None) -> pd.DataFrame:
+    """The rows of a metric at a point, at its first one where it does not have that point."""
+    rows = summary[summary["metric"] == metric]
+    labels = list(dict.fromkeys(rows["point_label"]))
+    chosen = point if point in labels else labels[0] if labels else None
+    return rows[rows["point_label"] == chosen]
+
+
+def headline(summary: pd.DataFrame, point: str | None) -> pd.DataFrame:
+    """One row per variant: the metrics that decide, each with value, change and verdict; quality always among them."""
+    variants = summary.drop_duplicates("position").sort_values("position")
+    table = pd.DataFrame({"Variant": list(variants["variant"])}, index=list(variants["position"]))
+    for name in HEADLINE:
+        rows = at_point(summary, name, point).set_index("position")
+        if len(rows) or name == "perplexity":
+            texts = [_cell(rows.loc[p]) if p in rows.index else STATUS[NOT_MEASURED] for p in table.index]
+            table[METRICS[name].label] = texts
+    return table.reset_index(drop=True)
+
+
+def _cell(row: Any) -> str:
+    verdict = VERDICT.get(row["verdict"], row["verdict"])
+    if number(row["value"]) is None:
+        return str(verdict)
+    parts = [value_text(row["metric"], row["value"]), change_text(row["ratio"]), verdict]
+    return " · ".join(p for p in parts if p)
+
+
+def verdicts(summary: pd.DataFrame, kind: str | None) -> pd.DataFrame:
+    """One row per variant x metric x point of a kind (None: all). Beside speed stands the variant's perplexity."""
+    rows = summary if kind is None else summary[summary["kind"] == kind]
+    perplexity = summary[summary["metric"] == "perplexity"].drop_duplicates("position").set_index("position")
+    table = pd.DataFrame({
+        "Variant": rows["variant"], "Metric": rows["label"], "Point": rows["point_label"],
+        "Value": [value_text(m, v) for m, v in zip(rows["metric"], rows["value"], strict=True)],
+        "Change": [change_text(r) for r in rows["ratio"]],
+        "95 % interval": [interval_text(a, b) for a, b in zip(rows["ci_low"], rows["ci_high"], strict=True)],
+        "Verdict": [VERDICT.get(v, v) for v in rows["verdict"]],
+        "Rounds": rows["n_rounds"], "Samples": rows["n_samples"],
+    })  # fmt: skip
+    if kind == "speed":
+        texts = [_cell(perplexity.loc[p]) if p in perplexity.index else STATUS[NOT_MEASURED] for p in rows["position"]]
+        table.insert(7, "Perplexity of it", texts)
+    table["Remark"] = [reason or "" for reason in rows["reason"]]
+    return table.reset_index(drop=True)
+
+
+def fidelity(summary: pd.DataFrame) -> pd.DataFrame:
+    """One row per variant: perplexity, KL divergence and top-1 agreement with the baseline."""
+    names = ("perplexity", "kl_divergence", "top1_agreement")
+    variants = summary.drop_duplicates("position").sort_values("position")
+    table = pd.DataFrame({"Variant": list(variants["variant"])}, index=list(variants["position"]))
+    for name in names:
+        rows = summary[summary["metric"] == name].drop_duplicates("position").set_index("position")
+        shown = [_value_or_why(rows, name, position) for position in table.index]
+        baseline = set(variants[variants["baseline"]]["position"]) if not METRICS[name].compared else set()
+        table[METRICS[name].label] = ["is the baseline" if p in baseline else t for p, t in zip(table.index, shown, strict=True)]
+        if name == "perplexity":
+            table["Change"] = [change_text(rows.loc[p]["ratio"]) if p in rows.index else "" for p in table.index]
+    return table.reset_index(drop=True)
+
+
+def _value_or_why(rows: pd.DataFrame, name: str, position: int) -> str:
+    if position not in rows.index:
+        return STATUS[NOT_MEASURED]
+    row = rows.loc[position]
+    return value_text(name, row["value"]) if number(row["value"]) is not None else str(VERDICT.get(row["verdict"], row["verdict"]))
+
+
+def runs(record: Record) -> pd.DataFrame:
+    """One row per run in the order of execution, with its reason."""
+    names = [v["name"] for v in record["variants"]]
+    columns = ("Run", "Variant", "Round", "Kind", "Status", "Reason", "Seconds", "Device")
+    data = [
+        (r["id"], names[r["variant"]], r["round"] + 1, r["kind"], run_status(r), r["reason"] or "", r["seconds"], r["device"] or "")
+        for r in record["runs"]
+    ]
+    return pd.DataFrame(data, columns=list(columns))
+
+
+def options_text(stack: Sequence[dict[str, Any]]) -> str:
+    """'bnb_4bit(quant_type=fp4) + kv_cache'; 'the model as stored' for the empty stack."""
+    parts = []
+    for technique in stack:
+        options = ", ".join(f"{k}={v}" for k, v in technique["options"].items())
+        parts.append(f"{technique['technique']}({options})" if options else technique["technique"])
+    return " + ".join(parts) or "the model as stored"

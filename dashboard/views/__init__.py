@@ -1,0 +1,1 @@
+"""One file per page, run by st.navigation. A page arranges; what it shows is computed elsewhere."""

@@ -1,0 +1,120 @@
+"""One experiment by its permalink: verdicts, trade-off, memory, samples, and everything behind the numbers."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import details, links, live, pages, results, show, store, tables, words
+from engine.catalogue import BUNDLED, SHAPES
+from engine.measurement import Status
+from engine.metrics import METRICS
+from engine.record import Record
+
+
+def main() -> None:
+    wanted = links.experiment_id(st.query_params)
+    record = store.record(wanted) if wanted else None
+    if record is None:
+        _missing()
+        return
+    experiment_id = record["experiment"]["id"]
+    _header(record)
+    if not all(Status(r["status"]).ended for r in record["runs"]):
+        show.scheduler_state()
+        live.follow(experiment_id)
+    summary = store.summary(experiment_id)
+    if summary["value"].notna().any():
+        link = _results(record, summary)
+    else:
+        st.info("No run has a result yet. Tables and charts appear here by themselves.")
+        link = links.permalink(experiment_id)
+    st.header("Behind the numbers", divider="gray")
+    for title, draw in {
+        "Runs and logs": details.runs, "Evidence that each technique took effect": details.evidence,
+        "Environment": details.environment,
+    }.items():  # fmt: skip
+        with st.expander(title):
+            draw(record)
+    st.header("Share and reproduce", divider="gray")
+    details.share(record, link)
+    details.actions(record)
+
+
+def _missing() -> None:
+    st.title("There is no such experiment")
+    st.info("It may have been deleted, or the link was cut off. An id has 22 letters, digits, - and _.")
+    pages.link("experiments", "All experiments")
+
+
+def _header(record: Record) -> None:
+    experiment, spec = record["experiment"], record["experiment"]["spec"]
+    st.title(words.escape(experiment["title"]))
+    model = spec["model"]["name"]
+    facts = [
+        f"{spec['model']['source']} model {model}", experiment["bound_device"] or experiment["device"],
+        f"{spec['rounds']} round{'s' * (spec['rounds'] != 1)}", words.moment_text(experiment["created_at"]), results.status(record),
+    ]  # fmt: skip
+    st.markdown(words.escape(" · ".join(facts)))
+    if spec["model"]["source"] == "bundled" and model in BUNDLED:
+        st.caption(words.escape(BUNDLED[model].note))
+    if spec["model"]["source"] == "shape" and model in SHAPES:
+        st.caption("A shape has random weights: speed and memory are real, quality is not measured.")
+
+
+def _results(record: Record, summary: pd.DataFrame) -> str:
+    """Draws the results; returns the link to this very view."""
+    experiment_id = record["experiment"]["id"]
+    known, labels, usual = results.axes(summary), results.points(summary), results.default_axes(summary)
+    view = links.chart_view(st.query_params, known, labels, usual)
+    if view.refused:
+        st.warning(words.escape(f"The link asked for what this experiment does not have: {', '.join(view.refused)}"))
+    st.header("Verdicts", divider="gray")
+    show.table(tables.headline(summary, view.point), "Every variant with its value, change against the baseline and verdict.", "headline")
+    st.caption(words.VERDICT_HELP)
+    st.header("Trade-off", divider="gray")
+    view = _choose(view, known, labels)
+    params = links.chart_params(view, usual, labels[0] if labels else None)
+    for name in ("x", "y", "point"):
+        if name not in params and name in st.query_params:
+            del st.query_params[name]
+    st.query_params.update(params)
+    results.trade_off(record, summary, view, "tradeoff")
+    st.header("Memory", divider="gray")
+    results.memory_chart(summary, view.point, "memory")
+    st.header("Quality and fidelity", divider="gray")
+    show.table(tables.fidelity(summary), "Perplexity, KL divergence and top-1 agreement of every variant.", "fidelity")
+    st.caption("KL divergence and top-1 agreement say how like the baseline a variant answers. They are not accuracy.")
+    st.header("Every metric", divider="gray")
+    kind = tables.KINDS[st.segmented_control("Kind", list(tables.KINDS), default="All", required=True, key="kind") or "All"]
+    show.table(tables.verdicts(summary, kind), "Every metric of every variant with interval and verdict.", "all_metrics")
+    with st.expander("Raw samples"):
+        _samples(experiment_id, summary)
+    return links.permalink(experiment_id, params)
+
+
+def _choose(view: links.ChartView, known: list[str], labels: list[str]) -> links.ChartView:
+    columns = st.columns(3 if len(labels) > 1 else 2)
+    name = {m: METRICS[m].label for m in known}
+    with columns[0]:
+        x = st.selectbox("Across", known, index=known.index(view.x), format_func=name.__getitem__, key="axis_x")
+    with columns[1]:
+        y = st.selectbox("Up", known, index=known.index(view.y), format_func=name.__getitem__, key="axis_y")
+    point = view.point
+    if len(labels) > 1:
+        with columns[2]:
+            point = st.selectbox("Point", labels, index=labels.index(view.point) if view.point else 0, key="axis_point")
+    return links.ChartView(str(x), str(y), point)
+
+
+def _samples(experiment_id: str, summary: pd.DataFrame) -> None:
+    measured = summary[summary["value"].notna() & (summary["kind"] != "fidelity")]
+    pairs = list(dict.fromkeys(zip(measured["metric"], measured["point_label"], strict=True)))
+    start = next((i for i, (m, _) in enumerate(pairs) if m == "decode_tokens_per_second"), 0)
+    text = {p: METRICS[p[0]].label + (f" ({p[1]})" if p[1] else "") for p in pairs}
+    metric, point = st.selectbox("Metric", pairs, index=start, format_func=text.__getitem__, key="sample_metric")
+    results.sample_chart(experiment_id, metric, point, "samples")
+
+
+if __name__ == "__main__":
+    main()

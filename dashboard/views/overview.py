@@ -1,0 +1,65 @@
+"""The first page: what is best so far, its trade-off chart, and what runs now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import links, live, pages, results, show, store, tables, words
+from db import queries
+
+
+def main() -> None:
+    st.title("LLM Trade-off Lab")
+    st.markdown("Which optimization for this model on this machine, and what does it cost in quality? Measured, not quoted.")
+    show.scheduler_state()
+    recent = queries.experiments(store.database(), limit=20)
+    featured = _featured(recent)
+    left, right = st.columns([2, 1], gap="large")
+    with left:
+        _best(featured)
+    with right:
+        st.subheader("Now")
+        newest = featured["id"] if featured else None
+        live.running_now(store.token(newest) if newest else None, newest)
+        pages.link("new_experiment", "Start an experiment")
+        _list("Yours", recent[recent["source"] != "reference"].head(5))
+        _list("Measured by the project", queries.experiments(store.database(), limit=5, source="reference"))
+
+
+def _featured(recent: pd.DataFrame) -> dict[str, Any] | None:
+    """The newest experiment of this installation that has results; else one that came with the project."""
+    measured = recent[recent["succeeded"] > 0]
+    own = measured[measured["source"] != "reference"]
+    rows = own if len(own) else measured
+    return rows.iloc[0].to_dict() if len(rows) else None
+
+
+def _best(featured: dict[str, Any] | None) -> None:
+    record = store.record(featured["id"]) if featured else None
+    if featured is None or record is None:
+        st.subheader("Best so far")
+        st.info("Nothing has been measured yet. The first results appear here as soon as a run has ended.")
+        return
+    summary = store.summary(featured["id"])
+    st.subheader(f"Best so far: {words.escape(featured['title'])}")
+    st.caption(words.escape(f"{featured['model']} on {featured['device']}. {results.status(record)}"))
+    results.best_so_far(summary)
+    x, y = results.default_axes(summary)
+    results.trade_off(record, summary, links.ChartView(x, y, None), "overview_tradeoff")
+    show.table(tables.headline(summary, None), "Every variant with its value, change against the baseline and verdict.", "overview_table")
+    pages.link("experiment", "Samples, intervals, downloads and the link to share", {"id": featured["id"]})
+
+
+def _list(title: str, rows: pd.DataFrame) -> None:
+    if rows.empty:
+        return
+    st.subheader(title)
+    for row in rows.to_dict("records"):
+        pages.link("experiment", row["title"], {"id": row["id"]})
+
+
+if __name__ == "__main__":
+    main()

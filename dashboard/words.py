@@ -1,0 +1,110 @@
+"""The words of the pages: statuses, verdicts, changes and durations as text for people. Draws nothing.
+
+A status or verdict is always an icon and a word, never a colour alone.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import string
+from typing import Any
+
+from engine.metrics import METRICS
+
+NOT_MEASURED = "not measured"
+
+STATUS = {
+    "queued": "⏳ queued", "running": "▶ running", "succeeded": "✔ succeeded", "failed": "✖ failed",
+    "out_of_memory": "⊘ did not fit (out of memory)", "timed_out": "⏱ timed out", "cancelled": "◼ cancelled",
+    "unsupported": "⊘ unsupported", NOT_MEASURED: "– not measured",
+}  # fmt: skip
+VERDICT = {
+    "better": "▲ better", "worse": "▼ worse", "equivalent": "= equivalent", "no difference shown": "≈ no difference shown",
+    "too few rounds": "… too few rounds", "not comparable": "? not comparable", "did not fit": "⊘ did not fit",
+    "failed": "✖ failed", "unsupported": "⊘ unsupported", NOT_MEASURED: "– not measured", "baseline": "◆ baseline",
+    "fidelity": "fidelity",
+}  # fmt: skip
+VERDICT_HELP = (
+    "better, worse: beyond the metric's margin and shown by the rounds. equivalent: the whole interval lies within the "
+    "margin. no difference shown: too imprecise or too small to say. At least 3 rounds are needed."
+)
+START_SCHEDULER = "No scheduler is running, so runs stay queued. Start one: `make run`, or `.venv/bin/python -m engine scheduler`"
+
+_PUNCTUATION = re.compile(f"([{re.escape(string.punctuation)}])")
+
+
+def escape(text: str) -> str:
+    """Text that others wrote, as Markdown that shows it as it is, on one line."""
+    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+
+
+def chart_text(text: str, longest: int = 40) -> str:
+    """Text that others wrote, for a plotly label, which reads some HTML. Shortened in the middle: both ends tell variants apart."""
+    text = " ".join(text.split())
+    if len(text) > longest:
+        text = f"{text[: longest // 2]}…{text[-(longest // 2 - 1) :]}"
+    return html.escape(text, quote=False)
+
+
+def number(value: Any) -> float | None:
+    """A cell of a frame: None for NaN and None."""
+    return None if value is None or value != value else float(value)
+
+
+def value_text(metric: str, value: Any) -> str:
+    return METRICS[metric].format(number(value))
+
+
+def change_text(ratio: Any) -> str:
+    """Ratio to the baseline as a change: 0.25 -> '−75 %', 1.0 -> '±0 %', 2.4 -> '+140 %'. Empty where there is none."""
+    ratio = number(ratio)
+    if ratio is None:
+        return ""
+    change = (ratio - 1) * 100
+    digits = f"{abs(change):,.0f}" if abs(change) >= 10 else f"{abs(change):.1f}"
+    return "±0 %" if digits == "0.0" else f"{'+' if change > 0 else '−'}{digits} %"
+
+
+def interval_text(low: Any, high: Any) -> str:
+    """95 % interval of the change: '−76 % to −74 %'; empty where there is none."""
+    first, last = change_text(low), change_text(high)
+    return f"{first} to {last}" if first and last else ""
+
+
+def seconds_text(seconds: float) -> str:
+    """How long something takes, as people say it: '40 s', '6 min', '2 h 5 min'."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def parameters_text(count: int | None) -> str:
+    """134515008 -> '135 M parameters'."""
+    if count is None:
+        return "size known when it is loaded"
+    return f"{count / 1e9:.3g} billion parameters" if count >= 1e9 else f"{count / 1e6:.3g} million parameters"
+
+
+def moment_text(iso: str | None) -> str:
+    """'2026-01-02T03:04:05Z' -> '2026-01-02 03:04 UTC'."""
+    return f"{iso[:10]} {iso[11:16]} UTC" if iso else ""
+
+
+def run_status(run: dict[str, Any]) -> str:
+    """Status of a run of a record; a running one that was asked to stop says so."""
+    if run["status"] == "running" and run["cancel"]:
+        return "◼ cancelling"
+    return STATUS[run["status"]]
+
+
+def experiment_status(counts: dict[str, int]) -> str:
+    """One word for an experiment from how many of its runs have each status."""
+    open_runs, total = counts.get("queued", 0) + counts.get("running", 0), sum(counts.values())
+    if counts.get("running"):
+        return f"▶ running, {total - open_runs} of {total} runs done"
+    if open_runs:
+        return f"⏳ queued, {total - open_runs} of {total} runs done"
+    rest = [f"{counts[s]} {s.replace('_', ' ')}" for s in STATUS if s != "succeeded" and counts.get(s)]
+    return "✔ finished" + (f": {', '.join(rest)}" if rest else "") if total else "no runs"
