@@ -50,8 +50,9 @@ def techniques(techniques: list[dict[str, Any]], reasons: dict[str, str | None])
     st.caption("Tick techniques, then add them. The baseline is measured in every round, without being asked for.")
     for family in dict.fromkeys(t["family"] for t in techniques):
         st.subheader(family.capitalize())
-        for row in (t for t in techniques if t["family"] == family):
-            with st.container(border=True):
+        columns = st.columns(2)
+        for number, row in enumerate(t for t in techniques if t["family"] == family):
+            with columns[number % 2], st.container(border=True):
                 _card(row, reasons.get(row["name"]))
     with st.container(horizontal=True):
         st.button("Add as one variant", icon=":material/layers:", on_click=draft.add_variants, args=(techniques,), kwargs={"together": True})
@@ -92,7 +93,7 @@ def workload(workloads: list[dict[str, Any]]) -> None:
     chosen = st.selectbox("Workload", list(names), format_func=names.__getitem__, key="new_workload", persist_state="session")
     row = next(w for w in workloads if w["name"] == chosen)
     st.caption(words.escape(row["summary"]))
-    forms.draw(row["options"], draft.workload_key(row["name"]))
+    forms.draw(row["options"], draft.workload_key(row["name"]), columns=3)
     st.number_input("Rounds", 1, 50, value=None, key="new_rounds", persist_state="session", help="At least 3 for a verdict; 5 are better.")
     with st.expander("Seed, threads, time limit"):
         st.number_input("Seed", 0, 2**31 - 1, value=None, key="new_seed", persist_state="session")

@@ -25,10 +25,12 @@ def fill(schema: Schema, prefix: str, values: Mapping[str, Any], state: State, *
             state[key] = _shown(field, values.get(name, field.get("default")))
 
 
-def draw(schema: Schema, prefix: str, *, disabled: bool = False) -> None:
-    """One widget per option, in the order of the schema; `fill` comes first."""
-    for name, field in _fields(schema):
-        _widget(name, field, f"{prefix}.{name}", disabled)
+def draw(schema: Schema, prefix: str, *, disabled: bool = False, columns: int = 1) -> None:
+    """One widget per option, in the order of the schema, beside each other where there is room; `fill` comes first."""
+    places = st.columns(columns)
+    for number, (name, field) in enumerate(_fields(schema)):
+        with places[number % columns]:
+            _widget(name, field, f"{prefix}.{name}", disabled)
 
 
 def read(schema: Schema, prefix: str, state: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:

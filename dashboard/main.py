@@ -12,7 +12,7 @@ from dashboard import pages, store
 
 def main() -> None:
     """One run of one page."""
-    st.set_page_config(page_title="LLM Trade-off Lab", page_icon=":material/balance:", layout="wide")
+    st.set_page_config(page_title="LLM Trade-off Lab", page_icon="⚖️", layout="wide")
     page = st.navigation(pages.all_pages(), position="top")
     store.database()
     try:

@@ -11,7 +11,7 @@ from dashboard.words import NOT_MEASURED, STATUS, VERDICT, change_text, interval
 from engine.metrics import METRICS
 from engine.record import Record
 
-HEADLINE = ("weight_bytes", "peak_memory_bytes", "decode_tokens_per_second", "ttft_seconds", "perplexity")
+HEADLINE = ("decode_tokens_per_second", "perplexity", "weight_bytes", "ttft_seconds", "peak_memory_bytes")
 KINDS = {"All": None, "Speed": "speed", "Memory": "memory", "Quality": "quality", "Fidelity": "fidelity"}
 
 
