@@ -18,6 +18,7 @@ from engine.modelspec import ModelSpec
 from engine.presets import parse_spec
 from engine.registry import readable
 from engine.specs import ExperimentSpec, RunKind, TechniqueSpec, VariantSpec, default_name, expand, new_id
+from engine.technique import SLOT_ORDER, Slot
 
 OTHER_MODEL = "another model"
 AS_STORED = "the model as stored"
@@ -66,9 +67,9 @@ def model_name() -> str:
 
 
 def ticked(techniques: Sequence[Row]) -> tuple[list[Row], list[str]]:
-    """(stack of the ticked techniques with their options, problems)."""
+    """(stack of the ticked techniques with their options, in order of application; problems)."""
     stack, problems = [], []
-    for row in techniques:
+    for row in sorted(techniques, key=lambda r: SLOT_ORDER[Slot(r["slot"])]):
         if st.session_state.get(used_key(row["name"])):
             options, found = forms.read(row["options"], technique_key(row["name"]), st.session_state)
             stack.append({"technique": row["name"], "options": options})

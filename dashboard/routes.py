@@ -14,16 +14,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dashboard import links, store
+from dashboard import links
 from db import queries
 from engine import export, settings
 from engine.record import Record
 
+# dashboard.store is imported when the first request comes: at the top it would be before the runtime that its caches ask for
 _NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def health(request: Request) -> Response:
     """200 and the number of living schedulers, 503 with the reason where the database cannot be used."""
+    from dashboard import store
+
     try:
         db = _database()
         alive = [s for s in queries.schedulers(db) if s["age_seconds"] <= store.ALIVE_SECONDS]
@@ -41,6 +44,8 @@ def experiment_json(request: Request) -> Response:
 
 
 def _export(request: Request, ending: str, media_type: str, write: Callable[[Record, str | None], str]) -> Response:
+    from dashboard import store
+
     wanted = links.experiment_id(request.path_params)
     try:
         record = queries.record(_database(), wanted) if wanted else None
@@ -54,6 +59,8 @@ def _export(request: Request, ending: str, media_type: str, write: Callable[[Rec
 
 
 def _database() -> Engine:
+    from dashboard import store
+
     return store.open_database(settings.database_url())
 
 

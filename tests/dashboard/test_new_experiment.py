@@ -1,0 +1,123 @@
+"""The form: what is chosen is what is queued, once, and what is wrong is said before anything is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
+
+from db import liveness, queries
+from db.records import import_record
+from engine import api
+from engine.devices import Device
+from engine.presets import load_spec
+from tests.dashboard.conftest import finished, texts
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def form(db: Engine, open_page: Open) -> AppTest:
+    """The form with a model that needs nothing fetched, and no variants."""
+    page = open_page("new_experiment")
+    page.selectbox(key="new_model").select("tiny-llama").run()
+    for button in [b for b in page.button if b.key and b.key.startswith("new_remove_")]:
+        page.button(key=button.key).click().run()
+    return page
+
+
+def tick(page: AppTest, *names: str, label: str = "Add as one variant") -> None:
+    for name in names:
+        page.checkbox(key=f"new_use_{name}").check().run()
+    next(b for b in page.button if b.label == label).click().run()
+
+
+def only_record(db: Engine) -> dict[str, Any]:
+    (row,) = queries.experiments(db).to_dict("records")
+    record = queries.record(db, row["id"])
+    assert record is not None
+    return record
+
+
+def test_what_is_chosen_is_queued_and_opened(db: Engine, form: AppTest) -> None:
+    form.text_input(key="new_title").input("My title").run()
+    form.selectbox(key="new_technique_bnb_4bit.quant_type").select("fp4").run()
+    tick(form, "float16", "bnb_4bit")
+    tick(form, "bfloat16", "kv_cache", label="Add one variant each")
+    form.number_input(key="new_workload_generation.new_tokens").set_value(7).run()
+    form.text_input(key="new_workload_generation.batch_sizes").input("4, 1").run()
+    assert "**12 runs**: 4 variants x 3 rounds" in texts(form)
+    form.button(key="new_run").click().run()
+    assert not form.exception
+    record = only_record(db)
+    assert record["experiment"]["title"] == "My title"
+    assert [v["name"] for v in record["variants"]] == ["baseline", "float16 + bnb_4bit(quant_type=fp4)", "bfloat16", "kv_cache"]
+    assert record["variants"][1]["stack"][1] == {"technique": "bnb_4bit", "options": {"quant_type": "fp4"}}
+    options = record["experiment"]["spec"]["workload"]["options"]
+    assert (options["new_tokens"], options["batch_sizes"]) == (7, [4, 1])
+
+
+def test_a_double_click_queues_once(db: Engine, form: AppTest) -> None:
+    tick(form, "bfloat16")
+    key = form.session_state["new_request"]
+    form.button(key="new_run").click().run()
+    assert queries.count_experiments(db) == 1
+    spec = load_spec("quickstart", {"model": "tiny-llama"})
+    assert api.submit(db, spec, request_key=key) == only_record(db)["experiment"]["id"], "the second click of the same form"
+
+
+@pytest.mark.parametrize(("widget", "value", "message"), [
+    ("new_workload_generation.batch_sizes", "0", "batch_sizes"),
+    ("new_workload_generation.batch_sizes", "one", "is not a list of whole numbers; write for example 1, 4, 8"),
+    ("new_title", "", "title"),
+])  # fmt: skip
+def test_what_is_wrong_is_said_and_cannot_be_run(db: Engine, form: AppTest, widget: str, value: str, message: str) -> None:
+    tick(form, "bfloat16")
+    form.text_input(key=widget).input(value).run()
+    assert message in texts(form)
+    assert form.button(key="new_run").disabled
+    assert [v["name"] for v in form.session_state["new_variants"]] == ["bfloat16"], "nothing that was chosen is lost"
+
+
+@pytest.mark.parametrize(("model", "message"), [
+    ("../../etc", "unknown model '../../etc'"), ("local:../../etc", "is not a model name"), ("hub:gpt2", "needs the 40-digit commit"),
+    ("local:nothing", "there is no model directory 'nothing'"),
+])  # fmt: skip
+def test_model_names_that_cannot_be(db: Engine, form: AppTest, model: str, message: str) -> None:
+    form.selectbox(key="new_model").select("another model").run()
+    form.text_input(key="new_model_text").input(model).run()
+    assert message in texts(form)
+    assert form.button(key="new_run").disabled
+
+
+def test_a_model_that_is_not_there_says_how_to_get_it(db: Engine, open_page: Open) -> None:
+    page = open_page("new_experiment")
+    assert "smollm2-135m has not been fetched: python -m engine.bundled" in texts(page)
+    assert page.button(key="new_run").disabled
+
+
+def test_two_of_one_slot_and_nothing_at_all_are_refused(db: Engine, form: AppTest) -> None:
+    tick(form)
+    assert "Tick at least one technique first." in texts(form)
+    tick(form, "float16", "bfloat16")
+    assert "both set the 'precision' slot" in texts(form)
+
+
+def test_a_gpu_of_another_machine_can_be_chosen_and_its_reasons_are_shown(db: Engine, open_page: Open) -> None:
+    gpu = Device("cuda:0", "cuda", "a GPU far away", "there", 80 * 2**30, (9, 0), "GPU-1")
+    liveness.announce(db, "s", machine="there", pid=1, devices=[gpu.to_json()], availability=api.availability([gpu]))
+    page = open_page("new_experiment")
+    page.selectbox(key="new_device").select("there/cuda:0").run()
+    assert "CPUs only" in texts(page)
+    assert page.checkbox(key="new_use_torch_dynamic_int8").disabled
+    assert not page.checkbox(key="new_use_bnb_int8").disabled or "bitsandbytes" in texts(page)
+
+
+def test_an_experiment_can_be_run_again_with_changes(db: Engine, open_page: Open) -> None:
+    experiment = import_record(db, finished(), "imported")
+    page = open_page("new_experiment", **{"from": experiment})
+    assert page.text_input(key="new_title").value == "An experiment again"
+    assert page.session_state["new_rounds"] == 5

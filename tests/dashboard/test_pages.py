@@ -1,0 +1,140 @@
+"""Every page: empty, with results, while something runs, with hostile input; none ever ends in an exception."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from db import liveness, queries, queue
+from db.records import import_record
+from engine import api
+from engine.presets import parse_spec
+from tests.dashboard.conftest import HOSTILE, finished, texts
+
+Open = Callable[..., Any]
+VIEWS = ("overview", "new_experiment", "queue", "experiments", "experiment")
+CPU = queue.Offer("here/cpu", ("cpu", "here/cpu"))
+
+
+def submit(db: Engine, **changes: Any) -> str:
+    spec = parse_spec({"title": "mine", "model": "tiny-llama", "rounds": 3, "variants": ["bfloat16"]} | changes)
+    return api.submit(db, spec)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_pages_of_an_empty_installation(db: Engine, open_page: Open, view: str) -> None:
+    words = texts(open_page(view))
+    if view != "experiments":
+        assert "There is no such experiment" in words if view == "experiment" else "No scheduler is running" in words
+
+
+def test_a_database_that_cannot_be_used_is_one_clear_message(own_data: Path, open_page: Open) -> None:
+    own_data.mkdir(parents=True)
+    (own_data / "lab.db").write_text("not a database " * 500)
+    words = texts(open_page())
+    assert "file is not a database" in words and "LAB_DATA" in words
+
+
+def test_a_database_that_fails_later_is_one_clear_message(db: Engine, experiment: str, open_page: Open) -> None:
+    with db.begin() as connection:
+        connection.execute(text("DROP TABLE measurements"))
+    assert "no such table: measurements" in texts(open_page("experiment", id=experiment))
+
+
+def test_the_overview_answers_with_quality_beside_speed(db: Engine, experiment: str, open_page: Open) -> None:
+    page = open_page()
+    words = texts(page)
+    assert "Best so far: An experiment" in words
+    assert "−75 % against the baseline" in words and "+100 % against the baseline" in words
+    assert "Perplexity: 32.2" in words, "what the fastest costs in quality"
+    assert "On the Pareto front (no other variant is better in both): small." in words
+    assert "Not drawn: huge (did not fit (out of memory))." in words
+
+
+def test_an_experiment_says_everything_that_was_found(db: Engine, experiment: str, open_page: Open) -> None:
+    page = open_page("experiment", id=experiment)
+    assert page.title[0].value == "An experiment"
+    tables = [frame.value for frame in page.dataframe]
+    headline = tables[0].set_index("Variant")
+    assert headline.loc["small", "Decode throughput"] == "60 tok/s · +100 % · ▲ better"
+    assert headline.loc["small", "Perplexity"].endswith("▼ worse")
+    assert headline.loc["huge", "Decode throughput"] == "⊘ did not fit"
+    assert headline.loc["huge", "Perplexity"] == "✖ failed"
+    runs = next(t for t in tables if "Reason" in t)
+    assert (runs["Reason"] == "cuda: tried to allocate 20 GiB").sum() == 5
+    codes = [c.value for c in page.code]
+    assert f"http://127.0.0.1:8501/experiment?id={experiment}" in codes
+    assert any("baseline: float32" in c for c in codes), "the YAML that runs it again"
+
+
+def test_axes_and_point_come_from_the_link_and_go_back_into_it(db: Engine, experiment: str, open_page: Open) -> None:
+    page = open_page("experiment", id=experiment, x="perplexity", y="ttft_seconds")
+    assert (page.selectbox(key="axis_x").value, page.selectbox(key="axis_y").value) == ("perplexity", "ttft_seconds")
+    page.selectbox(key="axis_y").select("weight_bytes").run()
+    assert page.query_params["y"] in ("weight_bytes", ["weight_bytes"])
+    assert any("y=weight_bytes" in c.value and "x=perplexity" in c.value for c in page.code)
+
+
+@pytest.mark.parametrize("params", [
+    {"id": "../../etc/passwd"}, {"id": ""}, {"id": "x" * 10_000}, {"id": "\x00"}, {"id": "' OR 1=1 --"}, {"id": "deleted-experiment-001"},
+])  # fmt: skip
+def test_links_to_nothing_are_answered(db: Engine, open_page: Open, params: dict[str, str]) -> None:
+    assert "There is no such experiment" in texts(open_page("experiment", **params))
+
+
+def test_a_link_with_unknown_axes_shows_the_usual_ones_and_says_so(db: Engine, experiment: str, open_page: Open) -> None:
+    page = open_page("experiment", id=experiment, x="__class__", point="batch=99")
+    assert page.selectbox(key="axis_x").value == "weight_bytes"
+    assert "x=__class__" in texts(page) and "point=batch=99" in texts(page)
+
+
+@pytest.mark.parametrize("page", ["-1", "0", "99999999999999999999", "x", "²"])
+def test_page_numbers_are_harmless(db: Engine, experiment: str, open_page: Open, page: str) -> None:
+    assert "1 to 1 of 1" in texts(open_page("experiments", page=page))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_text_of_others_is_shown_as_it_is(db: Engine, open_page: Open, view: str) -> None:
+    experiment = import_record(db, finished(HOSTILE), "imported")
+    submit(db, title=HOSTILE)
+    page = open_page(view, id=experiment)
+    shown = [str(e.value) for kind in ("title", "header", "subheader", "markdown", "caption") for e in getattr(page, kind)]
+    assert not [s for s in shown if re.search(r"(?<!\\)(!\[|<img|\*\*bold|\$x|:material/home)", s)]
+    assert any("onerror" in s for s in shown) or view in ("queue", "new_experiment", "experiments"), "it is there all the same"
+
+
+def test_progress_and_queue_while_something_runs(db: Engine, open_page: Open) -> None:
+    liveness.announce(db, "s", machine="here", pid=1, devices=[], availability={})
+    experiment = submit(db)
+    claimed = queue.claim(db, "s", CPU)
+    assert claimed is not None
+    queue.beat(db, claimed, phase="warm-up 1 of 3", log_tail="loading <b>weights</b>")
+    assert "0 of 6 runs done" in texts(open_page("experiment", id=experiment))
+    page = open_page("queue")
+    page.session_state[f"log_{claimed.run_id}"] = True
+    page.run()
+    assert "warm-up 1 of 3" in texts(page) and "5 queued" in texts(page)
+    assert any("loading <b>weights</b>" in c.value for c in page.code)
+    next(b for b in page.button if b.label == "Cancel this experiment").click().run()
+    record = queries.record(db, experiment)
+    assert record is not None
+    assert [r["status"] for r in record["runs"]] == ["running"] + ["cancelled"] * 5
+    assert record["runs"][0]["cancel"] is True
+
+
+def test_deleting_asks_first_and_the_link_then_says_so(db: Engine, experiment: str, open_page: Open) -> None:
+    page = open_page("experiment", id=experiment)
+    page.button(key="delete").click().run()
+    assert queries.count_experiments(db) == 0
+    assert "There is no such experiment" in texts(page)
+
+
+def test_what_came_with_the_project_cannot_be_deleted(db: Engine, open_page: Open) -> None:
+    experiment = import_record(db, finished(), "reference")
+    page = open_page("experiment", id=experiment)
+    assert not [b for b in page.button if b.key == "delete"]

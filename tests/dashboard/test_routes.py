@@ -1,0 +1,46 @@
+"""The HTTP routes: the same rows as the page, and an honest status."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from dashboard.routes import ROUTES
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(Starlette(routes=ROUTES)) as client:
+        yield client
+
+
+def test_health(db: Engine, experiment: str, client: TestClient) -> None:
+    assert client.get("/api/v1/health").json() == {"status": "ok", "schedulers": 0, "experiments": 1}
+
+
+def test_health_of_a_broken_database(own_data: Path, client: TestClient) -> None:
+    own_data.mkdir(parents=True)
+    (own_data / "lab.db").write_text("not a database " * 500)
+    answer = client.get("/api/v1/health")
+    assert answer.status_code == 503 and "file is not a database" in answer.json()["reason"]
+
+
+def test_csv_and_json_hold_the_same_rows(db: Engine, experiment: str, client: TestClient) -> None:
+    answer = client.get(f"/api/v1/experiments/{experiment}.csv")
+    assert answer.headers["content-disposition"] == f'attachment; filename="experiment_{experiment}.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"))))
+    data = client.get(f"/api/v1/experiments/{experiment}.json").json()
+    assert [(r["variant"], r["metric"], r["verdict"]) for r in rows] == [(d["variant"], d["metric"], d["verdict"]) for d in data]
+    assert {r["link"] for r in rows} == {f"http://127.0.0.1:8501/experiment?id={experiment}"}
+
+
+@pytest.mark.parametrize("wanted", ["nothing", "..%2F..%2Fetc%2Fpasswd", "%00", "a" * 5000])
+def test_what_is_not_there_is_404(db: Engine, client: TestClient, wanted: str) -> None:
+    assert client.get(f"/api/v1/experiments/{wanted}.csv").status_code == 404
