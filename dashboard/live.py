@@ -123,7 +123,7 @@ def _waiting_experiment(experiment_id: str, rows: pd.DataFrame) -> None:
         first = rows.iloc[0]
         pages.link("experiment", first["title"], {"id": experiment_id})
         names = ", ".join(dict.fromkeys(rows["variant"]))
-        st.markdown(f"⏳ {len(rows)} queued on {words.escape(first['device'])}: {words.escape(names)}")
+        st.markdown(f"○ {len(rows)} queued on {words.escape(first['device'])}: {words.escape(names)}")
         st.button("Cancel this experiment", icon=":material/cancel:", key=f"cancel_{experiment_id}", on_click=cancel, args=(experiment_id,))
 
 

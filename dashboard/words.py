@@ -15,8 +15,8 @@ from engine.metrics import METRICS
 NOT_MEASURED = "not measured"
 
 STATUS = {
-    "queued": "⏳ queued", "running": "▶ running", "succeeded": "✔ succeeded", "failed": "✖ failed",
-    "out_of_memory": "⊘ did not fit (out of memory)", "timed_out": "⏱ timed out", "cancelled": "◼ cancelled",
+    "queued": "○ queued", "running": "▶ running", "succeeded": "✔ succeeded", "failed": "✖ failed",
+    "out_of_memory": "⊘ did not fit (out of memory)", "timed_out": "✖ timed out", "cancelled": "◼ cancelled",
     "unsupported": "⊘ unsupported", NOT_MEASURED: "– not measured",
 }  # fmt: skip
 VERDICT = {
@@ -105,6 +105,6 @@ def experiment_status(counts: dict[str, int]) -> str:
     if counts.get("running"):
         return f"▶ running, {total - open_runs} of {total} runs done"
     if open_runs:
-        return f"⏳ queued, {total - open_runs} of {total} runs done"
+        return f"○ queued, {total - open_runs} of {total} runs done"
     rest = [f"{counts[s]} {s.replace('_', ' ')}" for s in STATUS if s != "succeeded" and counts.get(s)]
     return "✔ finished" + (f": {', '.join(rest)}" if rest else "") if total else "no runs"

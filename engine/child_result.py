@@ -61,13 +61,13 @@ def read_result(run_dir: Path, exit_code: int, *, out_of_memory: bool, host_peak
 
 
 def read_progress(run_dir: Path) -> str | None:
-    """'warm-up 2 of 3', or None while the child has said nothing that can be read."""
+    """'warm-up: 2 of 3', or None while the child has said nothing that can be read."""
     try:
         data = json.loads(_read(run_dir / PROGRESS))
         phase, step, steps = str(data["phase"]), int(data.get("step") or 0), int(data.get("steps") or 0)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return printable(f"{phase} {step} of {steps}" if steps else phase)[:_PHASE_CHARACTERS]
+    return printable(f"{phase}: {step} of {steps}" if steps else phase)[:_PHASE_CHARACTERS]
 
 
 def _report(path: Path) -> _Report:

@@ -53,7 +53,7 @@ class Executor(Protocol):
         """End the run at once; `poll` then returns what it left. Harmless after the end."""
 
     def read_progress(self, handle: Any) -> str | None:
-        """What the run does now, in words: 'warm-up 2 of 3'."""
+        """What the run does now, in words: 'warm-up: 2 of 3'."""
 
     def log_tail(self, handle: Any) -> str:
         """At most the last 4,000 characters that the run printed."""

@@ -33,6 +33,8 @@ def tradeoff(
     scales = scale(x, list(drawn["x"])), scale(y, list(drawn["y"]))
     figure = go.Figure()
     _front(figure, drawn, scales, x, colours)
+    # neighbours have their names on different sides
+    drawn = drawn.assign(side=(drawn["x"].rank(method="first").astype(int) % 2).map({1: "top center", 0: "bottom center"}))
     for family, label, rows in _groups(drawn, families):
         _marks(figure, rows, scales, (x, y), family, label, colours, beside or {}, named=len(points) <= _NAMED)
     height = HEIGHT + STRIP_ROW * len(missing)
@@ -74,16 +76,12 @@ def _marks(
     shown = [chart_text(r.variant, 26) if named or r.on_front else "" for r in rows.itertuples()]
     figure.add_trace(go.Scatter(
         x=rows["x"] * scales[0].factor, y=rows["y"] * scales[1].factor, name=label, mode="markers+text",
-        text=shown, textposition=[_side(i) for i in rows["position"]], textfont=dict(size=12, color=colours.text), cliponaxis=False,
+        text=shown, textposition=list(rows["side"]), textfont=dict(size=12, color=colours.text), cliponaxis=False,
         marker=dict(color=colour, symbol=symbol, size=12, line=dict(width=1, color=colours.background)),
         error_x=_error(rows, "x", scales[0], colour), error_y=_error(rows, "y", scales[1], colour),
         customdata=[[chart_text(r.variant, 60), _hover(r, names, beside)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     ))  # fmt: skip
-
-
-def _side(position: int) -> str:
-    return ("top center", "bottom center")[position % 2]
 
 
 def _error(rows: pd.DataFrame, axis: str, s: Scale, colour: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Started:
         self.executor.kill(self.handle)
         return self.result()
 
-    def reports(self, phase: str = "warm-up 2 of 3") -> bool:
+    def reports(self, phase: str = "warm-up: 2 of 3") -> bool:
         return self.executor.read_progress(self.handle) == phase
 
 

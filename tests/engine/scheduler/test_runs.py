@@ -44,7 +44,7 @@ def test_runs_end_with_everything_in_the_database(db: Engine) -> None:
 def test_progress_and_log_are_seen_while_a_run_goes_on(db: Engine, scheduler: Any) -> None:
     enqueue(db, "sleep-2")
     scheduler()
-    wait_for(lambda: rows(db)[0].phase == "warm-up 2 of 3")
+    wait_for(lambda: rows(db)[0].phase == "warm-up: 2 of 3")
     assert statuses(db) == ["running"]
     wait_for(lambda: statuses(db) == ["succeeded"])
 
