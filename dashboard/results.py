@@ -19,6 +19,7 @@ from engine.tradeoff import wide
 
 DEFAULT_AXES = ("weight_bytes", "decode_tokens_per_second")
 _TIMED = "decode_tokens_per_second"
+_NOTICEABLE_SHARE = 0.1
 
 
 def axes(summary: pd.DataFrame) -> list[str]:
@@ -73,6 +74,14 @@ def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
         show.chart(samples.sample_strips(frame, metric, dark=show.dark()), samples.describe(frame), key)
 
 
+def verdict_table(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:
+    """The metrics that decide, and a word where other programs took much of the CPUs: that widens every interval."""
+    show.table(tables.headline(summary, point), "Every variant with its value, change against the baseline and verdict.", key)
+    shares = [(r["details"] or {}).get("cpu_share_of_others", 0.0) for r in record["runs"] if r["kind"] == "speed"]
+    if (worst := max(shares, default=0.0)) > _NOTICEABLE_SHARE:
+        st.warning(f"Other programs took up to {worst:.0%} of the CPUs during these runs, so speeds vary more than they need to.")
+
+
 def best_so_far(summary: pd.DataFrame) -> None:
     """Three answers, each with the quality that it costs: smallest, fastest, and fastest of those that keep the quality."""
     speed = tables.at_point(summary, _TIMED, None)
@@ -98,5 +107,6 @@ def _answer(label: str, rows: pd.DataFrame, least: bool, quality: dict[str, str]
     change = words.change_text(best["ratio"])
     st.markdown(f"**{words.escape(best['variant'])}**")
     value = words.value_text(best["metric"], best["value"])
-    st.markdown(words.escape(f"{value}, {change} against the baseline" if change else f"{value}, it is the baseline"))
+    verdict = words.VERDICT.get(best["verdict"], best["verdict"])
+    st.markdown(words.escape(f"{value}, {change} against the baseline: {verdict}" if change else f"{value}: {verdict}"))
     st.caption(words.escape(quality[best["variant"]]))

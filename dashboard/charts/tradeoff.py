@@ -39,8 +39,8 @@ def tradeoff(
         _marks(figure, rows, scales, (x, y), family, label, colours, beside or {}, named=len(points) <= _NAMED)
     height = HEIGHT + STRIP_ROW * len(missing)
     finish(figure, colours, height)
-    for axis, data, s in (("x", drawn["x"], scales[0]), ("y", drawn["y"], scales[1])):
-        _axis(figure, axis, data, s, from_zero=metric(x if axis == "x" else y).kind == "memory")
+    for axis, name, s in (("x", x, scales[0]), ("y", y, scales[1])):
+        _axis(figure, axis, drawn, s, from_zero=metric(name).kind == "memory")
     _strip(figure, missing, colours, height)
     return figure
 
@@ -118,12 +118,22 @@ def _front(figure: go.Figure, drawn: pd.DataFrame, scales: tuple[Scale, Scale], 
     ))  # fmt: skip
 
 
-def _axis(figure: go.Figure, axis: str, values: pd.Series, s: Scale, *, from_zero: bool) -> None:
+def _axis(figure: go.Figure, axis: str, drawn: pd.DataFrame, s: Scale, *, from_zero: bool) -> None:
     update = figure.update_xaxes if axis == "x" else figure.update_yaxes
     update(title_text=s.title, type="log" if s.log else "linear")
-    if len(values):
-        scaled = values * s.factor
-        update(range=axis_range(scaled.min(), scaled.max(), s.log, from_zero, room=0.18 if axis == "x" else 0.14))
+    if len(drawn):
+        first, last = _reach(drawn, axis, s)
+        update(range=axis_range(first * s.factor, last * s.factor, s.log, from_zero, room=0.18 if axis == "x" else 0.14))
+
+
+def _reach(drawn: pd.DataFrame, axis: str, s: Scale) -> tuple[float, float]:
+    """From where to where an axis must go: over all intervals, but a very long one is cut rather than the marks squeezed."""
+    first, last = float(drawn[axis].min()), float(drawn[axis].max())
+    if s.log:
+        return first, last
+    room = (last - first) / 2 or abs(last) / 2
+    lows, highs = drawn[f"{axis}_low"].fillna(first), drawn[f"{axis}_high"].fillna(last)
+    return max(min(first, float(lows.min())), first - room), min(max(last, float(highs.max())), last + room)
 
 
 def _strip(figure: go.Figure, missing: pd.DataFrame, colours: Theme, height: int) -> None:

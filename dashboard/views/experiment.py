@@ -70,7 +70,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     if view.refused:
         st.warning(words.escape(f"The link asked for what this experiment does not have: {', '.join(view.refused)}"))
     st.header("Verdicts", divider="gray")
-    show.table(tables.headline(summary, view.point), "Every variant with its value, change against the baseline and verdict.", "headline")
+    results.verdict_table(record, summary, view.point, "headline")
     st.caption(words.VERDICT_HELP)
     st.header("Trade-off", divider="gray")
     view = _choose(view, known, labels)

@@ -17,7 +17,8 @@ def main() -> None:
     st.title("New experiment")
     show.scheduler_state()
     catalogue, models = store.catalogue(), api.models()
-    arrived = st.session_state.get("page_before") != "new"
+    # the second click of a double click may arrive when the page has changed already: it is no new visit
+    arrived = st.session_state.get("page_before") != "new" and not st.session_state.get("new_run")
     _begin(catalogue["workloads"], [m["name"] for m in models], arrived=arrived)
     key = draft.request_key(arrived=arrived)
     schedulers = store.schedulers()

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import links, live, pages, results, show, store, tables, words
+from dashboard import links, live, pages, results, show, store, words
 from db import queries
 
 
@@ -49,7 +49,7 @@ def _best(featured: dict[str, Any] | None) -> None:
     results.best_so_far(summary)
     x, y = results.default_axes(summary)
     results.trade_off(record, summary, links.ChartView(x, y, None), "overview_tradeoff")
-    show.table(tables.headline(summary, None), "Every variant with its value, change against the baseline and verdict.", "overview_table")
+    results.verdict_table(record, summary, None, "overview_table")
     pages.link("experiment", "Samples, intervals, downloads and the link to share", {"id": featured["id"]})
 
 

@@ -69,6 +69,15 @@ def test_a_double_click_queues_once(db: Engine, form: AppTest) -> None:
     assert api.submit(db, spec, request_key=key) == only_record(db)["experiment"]["id"], "the second click of the same form"
 
 
+def test_a_second_click_that_arrives_after_the_page_has_changed_queues_nothing(db: Engine, form: AppTest) -> None:
+    tick(form, "bfloat16")
+    form.session_state["page_before"] = "experiment"
+    key = form.session_state["new_request"]
+    form.button(key="new_run").click().run()
+    spec = load_spec("quickstart", {"model": "tiny-llama"})
+    assert api.submit(db, spec, request_key=key) == only_record(db)["experiment"]["id"]
+
+
 @pytest.mark.parametrize(("widget", "value", "message"), [
     ("new_workload_generation.batch_sizes", "0", "batch_sizes"),
     ("new_workload_generation.batch_sizes", "one", "is not a list of whole numbers; write for example 1, 4, 8"),

@@ -138,3 +138,11 @@ def test_what_came_with_the_project_cannot_be_deleted(db: Engine, open_page: Ope
     experiment = import_record(db, finished(), "reference")
     page = open_page("experiment", id=experiment)
     assert not [b for b in page.button if b.key == "delete"]
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.4, True), (0.02, False)])
+def test_a_busy_machine_is_named(db: Engine, open_page: Open, share: float, said: bool) -> None:
+    record = finished()
+    record["runs"][0]["details"] = {"cpu_share_of_others": share}
+    page = open_page("experiment", id=import_record(db, record, "imported"))
+    assert ("Other programs took up to 40% of the CPUs" in texts(page)) is said

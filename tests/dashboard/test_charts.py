@@ -1,0 +1,166 @@
+"""Charts: every variant is in them, at its numbers, and what could not be drawn says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from dashboard.charts import memory, samples, style, tradeoff
+from engine.analysis import summary
+from engine.measurement import Status
+from engine.metrics import METRICS
+from engine.registry import discover
+from engine.tradeoff import wide
+from tests.dashboard.conftest import HOSTILE, finished
+from tests.records import build_record
+
+X, Y = "weight_bytes", "decode_tokens_per_second"
+
+
+@pytest.fixture(scope="module")
+def found() -> pd.DataFrame:
+    return summary(finished())
+
+
+def scatter(frame: pd.DataFrame, x: str = X, y: str = Y, *, dark: bool = False, **options: Any) -> tuple[go.Figure, pd.DataFrame]:
+    points = wide(frame, x, y)
+    return tradeoff.tradeoff(points, x, y, {"small": "quantization"}, dark=dark, **options), points
+
+
+def marks(figure: go.Figure) -> list[go.Scatter]:
+    return [trace for trace in figure.data if "markers" in trace.mode]
+
+
+def strip(figure: go.Figure) -> list[str]:
+    return [a.text for a in figure.layout.annotations if a.name == "not drawn"]
+
+
+def test_every_variant_is_drawn_or_says_why_not(found: pd.DataFrame) -> None:
+    figure, points = scatter(found)
+    assert sum(len(trace.x) for trace in marks(figure)) + len(strip(figure)) == len(points) == 3
+    assert strip(figure) == ["⊘ <b>huge</b> did not fit (out of memory)"]
+    assert "huge (did not fit (out of memory))" in tradeoff.describe(points, X, Y)
+
+
+def test_marks_stand_at_their_numbers_in_units_of_people(found: pd.DataFrame) -> None:
+    figure, _ = scatter(found)
+    (small,) = [t for t in marks(figure) if t.name == "quantization"]
+    assert list(small.x) == pytest.approx([1e8 / 2**20])
+    assert list(small.y) == pytest.approx([60.0])
+    assert figure.layout.xaxis.title.text == "Weights (MiB)"
+    assert figure.layout.yaxis.title.text == "Decode throughput (tok/s)"
+    assert small.error_y.array[0] > 0 and small.error_y.arrayminus[0] > 0
+    assert small.error_x.array[0] == 0, "counted bytes do not vary"
+
+
+def test_the_baseline_and_families_differ_in_symbol_too(found: pd.DataFrame) -> None:
+    figure, _ = scatter(found)
+    assert {t.name: t.marker.symbol for t in marks(figure)} == {"quantization": "square", "baseline": "diamond"}
+    looks = [*style.FAMILIES.values(), style.OTHER]
+    assert len({entry.symbol for entry in looks}) == len({entry.colour for entry in looks}) == len(looks)
+
+
+def test_every_family_there_is_has_a_look_of_its_own() -> None:
+    assert {t.family for t in discover().techniques.values()} <= set(style.FAMILIES)
+
+
+def test_a_mark_is_never_without_its_quality(found: pd.DataFrame) -> None:
+    texts = tradeoff.quality_texts(found)
+    assert texts["huge"] == "Perplexity: not measured"
+    figure, _ = scatter(found, beside=texts)
+    for trace in marks(figure):
+        assert all("Perplexity: 2" in text for _, text in trace.customdata)
+
+
+@pytest.mark.parametrize(("x", "y", "shape"), [(X, Y, "hv"), (Y, X, "vh"), (X, "ttft_seconds", "hv")])
+def test_the_front_is_stepped_towards_what_is_worse(x: str, y: str, shape: str) -> None:
+    """Between two points of the front, the better of them in x is what can be had."""
+    sizes, speeds = {"a": 4e8, "b": 2e8, "c": 1e8}, {"a": 40.0, "b": 30.0, "c": 20.0}
+    record = build_record({
+        name: {X: [sizes[name]] * 3, Y: [speeds[name]] * 3, "ttft_seconds": [8 / speeds[name]] * 3} for name in sizes
+    })  # fmt: skip
+    points = wide(summary(record), x, y)
+    (line,) = [t for t in tradeoff.tradeoff(points, x, y, {}, dark=False).data if t.name == "Pareto front"]
+    assert line.line.shape == shape
+    assert list(line.x) == sorted(line.x)
+    assert len(line.x) == 3
+
+
+def test_an_axis_is_logarithmic_only_for_a_wide_spread() -> None:
+    assert not style.scale(Y, [1.0, 50.0]).log
+    assert style.scale(Y, [1.0, 51.0]).log
+    assert not style.scale("kl_divergence", [0.0, 51.0]).log, "zero has no place on it"
+    assert not style.scale(Y, []).log
+
+
+@pytest.mark.parametrize(("metric", "value", "drawn", "unit"), [
+    ("weight_bytes", 3 * 2**30, 3.0, "GiB"), ("weight_bytes", 2**20, 1.0, "MiB"), ("ttft_seconds", 0.25, 250.0, "ms"),
+    ("ttft_seconds", 2.0, 2.0, "s"), ("top1_agreement", 0.5, 50.0, "%"), ("decode_tokens_per_second", 7.0, 7.0, "tok/s"),
+])  # fmt: skip
+def test_units_of_axes(metric: str, value: float, drawn: float, unit: str) -> None:
+    found = style.scale(metric, [value])
+    assert value * found.factor == pytest.approx(drawn)
+    assert found.title == f"{METRICS[metric].label} ({unit})"
+
+
+def test_intervals_are_in_sight_but_do_not_squeeze_the_marks() -> None:
+    steady, wild = {X: [4e8] * 3, Y: [30.0, 30.5, 29.5]}, {X: [1e8] * 3, Y: [10.0, 40.0, 70.0]}
+    figure, points = scatter(summary(build_record({"steady": steady, "wild": wild})))
+    low, high = figure.layout.yaxis.range
+    steady_row = points[points["variant"] == "steady"].iloc[0]
+    assert low < steady_row["y_low"] and high > steady_row["y_high"]
+    assert high - low < 50, "an interval of 150 tok/s would leave the marks in a corner"
+
+
+def test_text_of_others_is_not_read_as_html() -> None:
+    record = build_record({"base": {X: [4e8], Y: [30.0]}, HOSTILE[:100]: {X: [1e8], Y: [40.0]}, "<b>gone</b>": {Y: [Status.OUT_OF_MEMORY]}})
+    frame = summary(record)
+    figure, _ = scatter(frame)
+    bars = memory.memory_bars(memory.memory_frame(frame, None), dark=False)
+    for text in (figure.to_json(), bars.to_json()):
+        assert "<img" not in text and "\\u003cimg" not in text.lower()
+    assert strip(figure)[0].startswith("⊘ <b>&lt;b&gt;gone&lt;/b&gt;</b>")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_charts_bring_their_own_colours(found: pd.DataFrame, dark: bool) -> None:
+    frame = samples.sample_frame(finished(), Y, "batch=1, prompt_tokens=128, new_tokens=64")
+    figures = [scatter(found, dark=dark)[0], memory.memory_bars(memory.memory_frame(found, None), dark=dark),
+               samples.sample_strips(frame, Y, dark=dark)]  # fmt: skip
+    for figure in figures:
+        assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == style.theme(dark).background
+        assert "#00000" not in figure.to_json(), "placeholders that only one frontend replaces"
+
+
+def test_memory_bars_say_what_is_missing(found: pd.DataFrame) -> None:
+    frame = memory.memory_frame(found, None)
+    figure = memory.memory_bars(frame, dark=False)
+    (weights,) = [t for t in figure.data if t.name == "Weights"]
+    assert list(weights.x) == pytest.approx([4e8 / 2**20, 1e8 / 2**20, 0])
+    assert list(weights.text) == ["381 MiB", "95.4 MiB", "not measured"]
+    assert figure.layout.xaxis.title.text == "Memory (MiB)"
+    assert memory.describe(frame) == "Weights need from 95.4 MiB (small) to 381 MiB (float32)."
+
+
+def test_samples_are_all_there_with_warm_ups_apart() -> None:
+    record = finished()
+    record["runs"][0]["details"] = {"contended": "others used the device"}
+    frame = samples.sample_frame(record, Y, "batch=1, prompt_tokens=128, new_tokens=64")
+    assert len(frame) == 2 * 5 * 2, "two variants, five rounds, a sample and a warm-up each"
+    assert len(frame[~frame["counted"]]) == 2
+    figure = samples.sample_strips(frame, Y, dark=False)
+    assert {t.name: len(t.x) for t in figure.data} == {"counted sample": 10, "warm-up, not counted": 10}
+    assert list(figure.layout.yaxis.ticktext) == ["float32", "small"]
+
+
+def test_nothing_measured_is_no_error() -> None:
+    frame = summary(build_record({"base": {Y: [Status.OUT_OF_MEMORY]}}))
+    figure, points = scatter(frame)
+    assert marks(figure) == [] and len(strip(figure)) == len(points) == 1
+    assert memory.describe(memory.memory_frame(frame, None)) == "No memory was measured yet."
+    empty = samples.sample_frame(finished(), Y, "nowhere")
+    assert samples.describe(empty) == "No samples yet."
+    samples.sample_strips(empty, Y, dark=True)
