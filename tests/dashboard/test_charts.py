@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pandas as pd
@@ -53,7 +54,7 @@ def test_marks_stand_at_their_numbers_in_units_of_people(found: pd.DataFrame) ->
     assert figure.layout.xaxis.title.text == "Weights (MiB)"
     assert figure.layout.yaxis.title.text == "Decode throughput (tok/s)"
     assert small.error_y.array[0] > 0 and small.error_y.arrayminus[0] > 0
-    assert small.error_x.array[0] == 0, "counted bytes do not vary"
+    assert small.error_x.array[0] == pytest.approx(0, abs=1e-9), "counted bytes do not vary"
 
 
 def test_the_baseline_and_families_differ_in_symbol_too(found: pd.DataFrame) -> None:
@@ -72,7 +73,7 @@ def test_a_mark_is_never_without_its_quality(found: pd.DataFrame) -> None:
     assert texts["huge"] == "Perplexity: not measured"
     figure, _ = scatter(found, beside=texts)
     for trace in marks(figure):
-        assert all("Perplexity: 2" in text for _, text in trace.customdata)
+        assert all(re.search(r"Perplexity: \d", text) for _, text in trace.customdata)
 
 
 @pytest.mark.parametrize(("x", "y", "shape"), [(X, Y, "hv"), (Y, X, "vh"), (X, "ttft_seconds", "hv")])

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_named_by_its_field(changes: dict[str, Any], problem: s
 
 
 def test_widgets_carry_bounds_choices_and_help() -> None:
-    def script(schema: dict[str, Any]) -> None:
+    def script(schema: dict[str, object]) -> None:
         import streamlit as st
 
         from dashboard import forms

@@ -101,7 +101,7 @@ def launch(labs: list[Lab], data: Path, **environment: str) -> Lab:
 
 def only_experiment() -> dict[str, Any]:
     db = connect(database_url())
-    ids = list(queries.experiments(db)["id"])
+    ids = list(queries.experiments(db, source="local")["id"])
     assert len(ids) == 1
     record = queries.record(db, ids[0])
     db.dispose()
