@@ -7,7 +7,7 @@ import logging
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import pages, store
+from dashboard import pages, store, words
 
 
 def main() -> None:
@@ -20,6 +20,9 @@ def main() -> None:
     except SQLAlchemyError as error:
         logging.getLogger(__name__).exception("page %s", page.title)
         st.error(store.reason(error), title="The database did not answer", icon=":material/database_off:")
+    except ValueError as error:  # what another version or another program wrote into it
+        logging.getLogger(__name__).exception("page %s", page.title)
+        st.error(words.escape(str(error)), title="This cannot be shown", icon=":material/error:")
     st.session_state["page_before"] = page.url_path
 
 

@@ -45,7 +45,11 @@ def families(record: Record) -> dict[str, str]:
 
 
 def status(record: Record) -> str:
-    return words.experiment_status(dict(Counter(r["status"] for r in record["runs"])))
+    """How far it is; a bundle whose measuring was stopped early says so."""
+    text = words.experiment_status(dict(Counter(r["status"] for r in record["runs"])))
+    made = sum(r["kind"] == "speed" for r in record["runs"])
+    planned = len(record["variants"]) * record["experiment"]["spec"]["rounds"]
+    return text if made >= planned else f"{text}, stopped early: {made} of {planned} planned speed runs"
 
 
 def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) -> None:

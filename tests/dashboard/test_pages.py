@@ -146,3 +146,15 @@ def test_a_busy_machine_is_named(db: Engine, open_page: Open, share: float, said
     record["runs"][0]["details"] = {"cpu_share_of_others": share}
     page = open_page("experiment", id=import_record(db, record, "imported"))
     assert ("Other programs took up to 40% of the CPUs" in texts(page)) is said
+
+
+def test_a_record_of_another_version_is_one_clear_message(db: Engine, open_page: Open) -> None:
+    record = finished()
+    record["runs"][0]["measurements"][0]["metric"] = "joules_per_token"
+    assert "'joules_per_token' is not known to this version" in texts(open_page("experiment", id=import_record(db, record, "imported")))
+
+
+def test_a_bundle_that_was_stopped_early_says_so(db: Engine, open_page: Open) -> None:
+    record = finished()
+    record["runs"] = [r for r in record["runs"] if r["round"] == 0]
+    assert "stopped early: 3 of 15 planned speed runs" in texts(open_page("experiment", id=import_record(db, record, "imported")))
