@@ -19,19 +19,20 @@ def storage_bytes(*roots: Any) -> int:
 
     `get_memory_footprint()` misses the packed tensors of dynamic int8 and torchao; this walks the real objects.
     """
+    # all at once: unpacked copies are temporary, and the address of one that was freed would be taken for the next one's
+    tensors = [tensor for root in roots for tensor in _tensors(root, {})]
     seen: dict[tuple[str, int], int] = {}
-    for root in roots:
-        for tensor in _tensors(root, set()):
-            storage = tensor.untyped_storage()
-            if storage.nbytes():
-                seen[(str(tensor.device), storage.data_ptr())] = storage.nbytes()
+    for tensor in tensors:
+        storage = tensor.untyped_storage()
+        if storage.nbytes():
+            seen[(str(tensor.device), storage.data_ptr())] = storage.nbytes()
     return sum(seen.values())
 
 
-def _tensors(obj: Any, visited: set[int]) -> Iterator[torch.Tensor]:
+def _tensors(obj: Any, visited: dict[int, Any]) -> Iterator[torch.Tensor]:
     if id(obj) in visited or obj is None or isinstance(obj, (str, bytes, int, float, bool, type)):
         return
-    visited.add(id(obj))
+    visited[id(obj)] = obj  # kept alive, so that its id stays its own
     if isinstance(obj, torch.Tensor):
         yield from _of_tensor(obj, visited)
     elif isinstance(obj, torch.ScriptObject):
@@ -46,7 +47,7 @@ def _tensors(obj: Any, visited: set[int]) -> Iterator[torch.Tensor]:
                 yield from _tensors_of_plain(value, visited)
 
 
-def _of_tensor(tensor: torch.Tensor, visited: set[int]) -> Iterator[torch.Tensor]:
+def _of_tensor(tensor: torch.Tensor, visited: dict[int, Any]) -> Iterator[torch.Tensor]:
     flatten = getattr(type(tensor), "__tensor_flatten__", None)
     if flatten is not None:
         for name in tensor.__tensor_flatten__()[0]:  # type: ignore[attr-defined]
@@ -57,7 +58,7 @@ def _of_tensor(tensor: torch.Tensor, visited: set[int]) -> Iterator[torch.Tensor
         yield from _tensors_of_plain(value, visited)
 
 
-def _tensors_of_plain(value: Any, visited: set[int]) -> Iterator[torch.Tensor]:
+def _tensors_of_plain(value: Any, visited: dict[int, Any]) -> Iterator[torch.Tensor]:
     """Tensors one level into states and containers, never into modules again (they are walked by their parents)."""
     if isinstance(value, (torch.Tensor, torch.ScriptObject)):
         yield from _tensors(value, visited)
@@ -68,7 +69,7 @@ def _tensors_of_plain(value: Any, visited: set[int]) -> Iterator[torch.Tensor]:
         for item in value.values():
             yield from _tensors_of_plain(item, visited)
     elif type(value).__module__.startswith(("bitsandbytes", "torch.ao")) and hasattr(value, "__dict__") and id(value) not in visited:
-        visited.add(id(value))
+        visited[id(value)] = value
         for item in vars(value).values():
             yield from _tensors_of_plain(item, visited)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from engine.memory import cache_bytes, peaks, reset_peak, storage_bytes
@@ -33,13 +34,15 @@ def test_bitsandbytes_states_are_counted() -> None:
     assert expected <= storage_bytes(plain) <= expected + 16 * 4 + 64  # and the table of 16 levels
 
 
-def test_dynamic_int8_is_one_byte_a_weight() -> None:
+@pytest.mark.parametrize("layers", [1, 40])
+def test_dynamic_int8_is_one_byte_a_weight_however_many_layers(layers: int) -> None:
     import warnings
 
+    plain = torch.nn.Sequential(*(torch.nn.Linear(128, 128) for _ in range(layers)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(128, 64)), {torch.nn.Linear}, dtype=torch.qint8)
-    assert storage_bytes(model) == 128 * 64 + 64 * 4
+        model = torch.ao.quantization.quantize_dynamic(plain, {torch.nn.Linear}, dtype=torch.qint8)
+    assert storage_bytes(model) == layers * (128 * 128 + 128 * 4)
 
 
 def test_torchao_int8_is_one_byte_a_weight_and_scales() -> None:
