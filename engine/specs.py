@@ -6,6 +6,7 @@ Crosses every boundary (form, YAML file, JSON in the database, bundle), so it is
 from __future__ import annotations
 
 import itertools
+import math
 import secrets
 import unicodedata
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ class VariantSpec(_Spec):
     def _checked(self) -> VariantSpec:
         ordered_stack(self.build())
         if not self.name:
-            object.__setattr__(self, "name", default_name(self.stack))
+            object.__setattr__(self, "name", default_name(self.stack)[:120])
         return self
 
     def build(self) -> tuple[Technique, ...]:
@@ -98,7 +99,7 @@ class ExperimentSpec(_Spec):
     model: ModelSpec
     device: str = Field("cpu", min_length=1, max_length=200, description="cpu, cuda, or one named device")
     rounds: int = Field(5, ge=1, le=50, description="Rounds over all variants; at least 3 for a verdict")
-    baseline: str | None = None
+    baseline: str | None = Field(None, min_length=1)
     workload: WorkloadSpec = WorkloadSpec()
     variants: tuple[VariantSpec, ...] = ()
     grid: tuple[tuple[TechniqueSpec | None, ...], ...] = ()
@@ -108,6 +109,8 @@ class ExperimentSpec(_Spec):
 
     @model_validator(mode="after")
     def _checked(self) -> ExperimentSpec:
+        if math.prod(map(len, self.grid)) > MAX_RUNS:  # before the product is made: ten axes of ten would fill the memory
+            raise ValueError(f"grid: {math.prod(map(len, self.grid))} variants are more than {MAX_RUNS} runs; use fewer or shorter axes")
         variants = list(self.variants) + list(_product(self.grid))
         if self.baseline is None and not any(not v.stack for v in variants):
             variants.insert(0, VariantSpec(name="baseline"))

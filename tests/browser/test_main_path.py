@@ -66,7 +66,10 @@ def _wait_for(address: str) -> None:
 
 def _fill_in(page: Page) -> None:
     page.get_by_text("empty", exact=True).click()
-    page.get_by_role("textbox", name="Title").fill("From the browser")
+    title = page.get_by_role("textbox", name="Title")
+    expect(title).to_have_value("My experiment")  # the form has been emptied; what is typed before would be lost
+    title.fill("From the browser")
+    title.press("Enter")
     page.get_by_role("combobox", name="Model").click()
     page.get_by_role("option", name=re.compile("^tiny")).click()
     page.get_by_text("bfloat16", exact=True).first.click()

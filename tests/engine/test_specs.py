@@ -47,6 +47,8 @@ def test_grid_is_the_product_of_its_axes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"baseline": ""}, "baseline: .*at least 1 character"),
+        ({"grid": [["float16"] * 10] * 10}, "grid: 10000000000 variants are more than 2000 runs"),
         ({"rounds": 0}, "rounds: .*greater than or equal to 1"),
         ({"title": ""}, "title"),
         ({"model": "../../etc"}, "model: unknown model '../../etc'"),
