@@ -144,12 +144,15 @@ def schedulers(db: Engine) -> list[dict[str, Any]]:
 def change_token(db: Engine, experiment_id: str | None = None) -> str:
     """Changes whenever the queue does: what is queued or runs, and how far it is.
 
-    With an experiment: changes only when one of its runs begins or ends, that is, when its tables and charts change.
+    With an experiment: changes only when one of its runs begins or ends, or the whole of it is deleted and stored again:
+    that is, when its tables and charts change.
     """
     if experiment_id is not None:
-        counts = select(Run.status, func.count()).where(Run.experiment_id == experiment_id).group_by(Run.status)
+        # SQLite gives the ids of deleted rows away again, so an id alone does not tell a new record from the old one
+        facts = (Run.status, func.count(), func.min(Run.id), func.max(Run.ended_at), func.sum(Run.seconds))
+        ended = select(*facts).where(Run.experiment_id == experiment_id).group_by(Run.status)
         with reading(db) as connection:
-            return str(sorted(map(tuple, connection.execute(counts))))
+            return str(sorted(tuple(map(str, row)) for row in connection.execute(ended)))
     of_runs = select(Run.status, func.count(), func.sum(Run.beat), func.min(Run.id), func.max(Run.id))
     open_runs = of_runs.where(Run.status.in_(("queued", "running"))).group_by(Run.status)
     with reading(db) as connection:

@@ -1,4 +1,7 @@
-"""Every raw sample of one metric, in a strip per variant with one line per round. Warm-ups are hollow and never counted."""
+"""Every raw sample of one metric, in a strip per variant with one line per round.
+
+Only what engine.cells counts is drawn full; warm-ups and the samples of rounds that were left out are hollow.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.style import axis_range, finish, look, scale, theme
 from dashboard.words import chart_text, value_text
-from engine.cells import point_label
+from engine.cells import cells, point_label
 from engine.record import Record
 
 COLUMNS = ("variant", "position", "round", "sample", "warmup", "value", "counted")
@@ -15,15 +18,24 @@ _ROW, _FRAME, _SPREAD = 46, 100, 0.56
 
 
 def sample_frame(record: Record, metric_name: str, point: str) -> pd.DataFrame:
-    """One row per raw sample; `counted` is False where its round is left out. The record must be loaded with all samples."""
+    """One row per raw sample; `counted` is False for warm-ups and where its round is left out.
+
+    The record must be loaded with all samples.
+    """
+    counting = {
+        (position, outcome.round)
+        for cell in cells(record) if cell.metric.name == metric_name and point_label(cell.point) == point
+        for position, outcomes in enumerate(cell.outcomes)
+        for outcome in outcomes if outcome.value is not None
+    }  # fmt: skip
     rows = []
     for run in record["runs"]:
+        key = run["variant"], run["round"]
         name = record["variants"][run["variant"]]["name"]
-        counted = run["status"] == "succeeded" and not (run["details"] or {}).get("contended")
         for m in run["measurements"]:
             if m["metric"] == metric_name and point_label(m["point"]) == point:
                 for warmup, values in ((True, m["warmups"]), (False, m["samples"])):
-                    rows += [(name, run["variant"], run["round"], i, warmup, v, counted) for i, v in enumerate(values)]
+                    rows += [(name, *key, i, warmup, v, key in counting and not warmup) for i, v in enumerate(values)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["position", "round"], kind="stable", ignore_index=True)
 
 
@@ -34,11 +46,17 @@ def sample_strips(frame: pd.DataFrame, metric_name: str, *, dark: bool) -> go.Fi
     rounds = max(int(frame["round"].max()) + 1, 1) if len(frame) else 1
     line = frame["position"] + (frame["round"] + 0.5) / rounds * _SPREAD - _SPREAD / 2
     figure = go.Figure()
-    for warmup, label, symbol in ((False, "counted sample", "circle"), (True, "warm-up, not counted", "circle-open")):
-        rows = frame[frame["warmup"] == warmup]
+    for label, symbol, chosen in (
+        ("counted sample", "circle", frame["counted"]),
+        ("round left out, not counted", "x-thin-open", ~frame["counted"] & ~frame["warmup"]),
+        ("warm-up, not counted", "circle-open", frame["warmup"]),
+    ):
+        rows = frame[chosen.astype(bool)]
+        if rows.empty:
+            continue
         figure.add_trace(go.Scatter(
             x=rows["value"] * s.factor, y=line[rows.index], mode="markers", name=label,
-            marker=dict(symbol=symbol, size=8, opacity=0.8, color=look("precision").colour if not warmup else colours.faint),
+            marker=dict(symbol=symbol, size=8, opacity=0.8, color=look("precision").colour if symbol == "circle" else colours.faint),
             customdata=[[chart_text(r.variant, 60), r.round + 1, value_text(metric_name, r.value)] for r in rows.itertuples()],
             hovertemplate="<b>%{customdata[0]}</b><br>round %{customdata[1]}: %{customdata[2]}<extra></extra>",
         ))  # fmt: skip
@@ -56,8 +74,9 @@ def describe(frame: pd.DataFrame) -> str:
     """The strips in words."""
     if frame.empty:
         return "No samples yet."
-    counted = frame[~frame["warmup"]]
+    counted, left_out = frame[frame["counted"]], int((~frame["counted"] & ~frame["warmup"]).sum())
     return (
-        f"{len(counted)} samples of {counted['variant'].nunique()} variants in {counted['round'].nunique()} rounds, "
-        f"and {int(frame['warmup'].sum())} warm-up samples. Lines within a strip are rounds, first on top."
+        f"{len(counted)} samples of {counted['variant'].nunique()} variants in {counted['round'].nunique()} rounds count; "
+        f"{int(frame['warmup'].sum())} warm-up samples{f' and {left_out} of rounds that were left out' if left_out else ''} do not. "
+        "Lines within a strip are rounds, first on top."
     )

@@ -5,6 +5,8 @@ Colours follow the technique family and were measured for contrast and colour bl
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,13 +36,15 @@ class Look:
     symbol: str
 
 
-FAMILIES = {
+_FIXED = {
     "precision": Look("precision", "#0072B2", "circle"),
     "quantization": Look("quantization", "#D55E00", "square"),
     "inference": Look("inference", "#009E73", "triangle-up"),
     "combined": Look("several families", "#CC79A7", "star"),
+    "other": Look("other", "#7A7A7A", "hexagon"),
 }
-OTHER = Look("other", "#7A7A7A", "hexagon")
+# For families that somebody adds, in the order of their names; after the last they look like "other", and their names differ.
+_NEXT = (("#B8860B", "diamond-tall"), ("#8E6BD0", "cross"), ("#2AA198", "pentagon"), ("#A0694B", "triangle-down"))
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,16 @@ def family_of(stack: Iterable[dict[str, Any]]) -> str:
 
 
 def look(family: str) -> Look:
-    return FAMILIES.get(family, OTHER)
+    """How a family is drawn; every family that a technique names has a look, without being listed here."""
+    return looks().get(family, _FIXED["other"])
+
+
+@functools.cache
+def looks() -> dict[str, Look]:
+    """{family: look} of all families that there are, and of what is drawn for none or several of them."""
+    added = sorted({t.family for t in discover().techniques.values()} - set(_FIXED))
+    other = (_FIXED["other"].colour, _FIXED["other"].symbol)
+    return _FIXED | {name: Look(name, *style) for name, style in itertools.zip_longest(added, _NEXT[: len(added)], fillvalue=other)}
 
 
 @dataclass(frozen=True)

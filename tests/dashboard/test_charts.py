@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -60,12 +62,36 @@ def test_marks_stand_at_their_numbers_in_units_of_people(found: pd.DataFrame) ->
 def test_the_baseline_and_families_differ_in_symbol_too(found: pd.DataFrame) -> None:
     figure, _ = scatter(found)
     assert {t.name: t.marker.symbol for t in marks(figure)} == {"quantization": "square", "baseline": "diamond"}
-    looks = [*style.FAMILIES.values(), style.OTHER]
-    assert len({entry.symbol for entry in looks}) == len({entry.colour for entry in looks}) == len(looks)
 
 
-def test_every_family_there_is_has_a_look_of_its_own() -> None:
-    assert {t.family for t in discover().techniques.values()} <= set(style.FAMILIES)
+@pytest.fixture
+def families_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Makes techniques of the given families known, beside those there are."""
+
+    def known(*families: str) -> None:
+        extra = {name: type(name, (), {"family": name}) for name in families}
+        techniques = {**discover().techniques, **extra}
+        monkeypatch.setattr(style, "discover", lambda: SimpleNamespace(techniques=techniques))
+        style.looks.cache_clear()
+
+    yield known
+    style.looks.cache_clear()
+
+
+def test_a_family_that_is_added_gets_a_look_of_its_own_without_an_edit(families_of: Callable[..., None]) -> None:
+    before = style.looks()
+    families_of("distillation", "zzz")
+    there = style.looks()
+    assert there.keys() - before.keys() == {"distillation", "zzz"}
+    assert {t.family for t in discover().techniques.values()} <= set(there)
+    assert len({entry.symbol for entry in there.values()}) == len({entry.colour for entry in there.values()}) == len(there)
+    assert style.look("distillation").label == "distillation"
+
+
+def test_with_too_many_families_the_last_still_have_their_names(families_of: Callable[..., None]) -> None:
+    families_of(*(f"family{i}" for i in range(9)))
+    assert [style.look(f"family{i}").label for i in range(9)] == [f"family{i}" for i in range(9)]
+    assert style.look("family8").symbol == style.look("other").symbol
 
 
 def test_a_mark_is_never_without_its_quality(found: pd.DataFrame) -> None:
@@ -153,14 +179,27 @@ def test_memory_bars_say_what_is_missing(found: pd.DataFrame) -> None:
 
 
 def test_samples_are_all_there_with_warm_ups_apart() -> None:
-    record = finished()
-    record["runs"][0]["details"] = {"contended": "others used the device"}
-    frame = samples.sample_frame(record, Y, "batch=1, prompt_tokens=128, new_tokens=64")
+    frame = samples.sample_frame(finished(), Y, "batch=1, prompt_tokens=128, new_tokens=64")
     assert len(frame) == 2 * 5 * 2, "two variants, five rounds, a sample and a warm-up each"
-    assert len(frame[~frame["counted"]]) == 2
     figure = samples.sample_strips(frame, Y, dark=False)
     assert {t.name: len(t.x) for t in figure.data} == {"counted sample": 10, "warm-up, not counted": 10}
     assert list(figure.layout.yaxis.ticktext) == ["float32", "small"]
+
+
+def test_samples_of_rounds_that_are_left_out_are_drawn_apart_and_not_counted() -> None:
+    """The same decision as the verdicts': a contended round and a failed run, but not a later point that ran out of memory."""
+    record = finished()
+    record["runs"][0]["details"] = {"contended": "others used the device"}
+    failed = next(r for r in record["runs"] if r["round"] == 1 and r["variant"] == 1)
+    failed["status"] = "failed"
+    died = next(r for r in record["runs"] if r["round"] == 2 and r["variant"] == 1)
+    died["status"] = "out_of_memory"
+    frame = samples.sample_frame(record, Y, "batch=1, prompt_tokens=128, new_tokens=64")
+    (row,) = summary(record).query("metric == @Y and variant == 'small' and point_label.str.startswith('batch=1,')").itertuples()
+    assert frame[frame["counted"]].groupby("variant").size().to_dict() == {"float32": 4, "small": row.n_samples} == {"float32": 4, "small": 4}
+    figure = samples.sample_strips(frame, Y, dark=False)
+    assert {t.name: len(t.x) for t in figure.data} == {"counted sample": 8, "round left out, not counted": 2, "warm-up, not counted": 10}
+    assert "8 samples of 2 variants in 5 rounds count; 10 warm-up samples and 2 of rounds that were left out do not" in samples.describe(frame)
 
 
 def test_nothing_measured_is_no_error() -> None:

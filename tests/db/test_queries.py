@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import Engine, event
 
 from db import queries, queue
+from db.records import import_record
 from engine.modelspec import ModelSpec
 from tests.db.conftest import CPU, end, enqueue
+from tests.records import build_record
 
 
 def claim(db: Engine) -> queue.Claim:
@@ -117,6 +119,17 @@ def test_the_token_of_an_experiment_ignores_beats_and_others(db: Engine) -> None
     assert queries.change_token(db, experiment) == running
     end(db, claimed)
     assert queries.change_token(db, experiment) != running
+
+
+def test_a_record_stored_again_with_other_content_is_seen(db: Engine) -> None:
+    """Deleted and imported anew: the same experiment id, the same counts, and on SQLite the same row ids."""
+    tokens = []
+    for seconds in (10.0, 11.0):
+        record = build_record({"base": {"ttft_seconds": [1.0]}}, runs={("base", 0): {"seconds": seconds}})
+        experiment = import_record(db, record, "imported")
+        tokens.append(queries.change_token(db, experiment))
+        queue.delete_experiment(db, experiment)
+    assert tokens[0] != tokens[1]
 
 
 def test_logs_are_read_one_by_one(db: Engine) -> None:
