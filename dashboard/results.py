@@ -11,32 +11,31 @@ import streamlit as st
 from dashboard import show, store, tables, words
 from dashboard.charts import memory, samples, tradeoff
 from dashboard.charts.style import family_of
+from dashboard.decisive import Decisive, decisive
 from dashboard.links import ChartView
 from engine.cells import NOT_MEASURED
 from engine.metrics import METRICS
 from engine.record import Record
 from engine.tradeoff import wide
 
-DEFAULT_AXES = ("weight_bytes", "decode_tokens_per_second")
-_TIMED = "decode_tokens_per_second"
 _NOTICEABLE_SHARE = 0.1
 
 
-def axes(summary: pd.DataFrame) -> list[str]:
+def axes(summary: pd.DataFrame, decides: Decisive) -> list[str]:
     """Metrics that can be an axis, in the order of the metric table."""
     there = set(summary["metric"])
-    return [name for name in METRICS if name in there] or list(DEFAULT_AXES)
+    return [name for name in METRICS if name in there] or list(decides.axes)
 
 
-def points(summary: pd.DataFrame) -> list[str]:
-    """Labels of the points that decode speed was measured at, smallest batch first."""
-    return list(dict.fromkeys(summary[summary["metric"] == _TIMED]["point_label"]))
+def points(summary: pd.DataFrame, decides: Decisive) -> list[str]:
+    """Labels of the points that the deciding speed was measured at, in the order of measuring."""
+    return list(dict.fromkeys(summary[summary["metric"] == decides.speed]["point_label"]))
 
 
-def default_axes(summary: pd.DataFrame) -> tuple[str, str]:
+def default_axes(summary: pd.DataFrame, decides: Decisive) -> tuple[str, str]:
     """Memory across and speed up, where they are there."""
-    known = axes(summary)
-    x, y = (name if name in known else known[0] for name in DEFAULT_AXES)
+    known = axes(summary, decides)
+    x, y = (name if name in known else known[0] for name in decides.axes)
     return x, y
 
 
@@ -56,7 +55,7 @@ def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) 
     """The scatter of two metrics, what it says in words, and the qualities that belong to its speeds on hover."""
     chosen = wide(summary, view.x, view.y, x_point=_at(summary, view.x, view.point), y_point=_at(summary, view.y, view.point))
     figure = tradeoff.tradeoff(
-        chosen, view.x, view.y, families(record), dark=show.dark(), beside=tradeoff.quality_texts(summary)
+        chosen, view.x, view.y, families(record), dark=show.dark(), beside=tradeoff.quality_texts(summary, decisive(record).quality)
     )
     show.chart(figure, tradeoff.describe(chosen, view.x, view.y), key)
 
@@ -80,37 +79,42 @@ def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
 
 def verdict_table(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:
     """The metrics that decide, and a word where other programs took much of the CPUs: that widens every interval."""
-    show.table(tables.headline(summary, point), "Every variant with its value, change against the baseline and verdict.", key)
+    show.table(tables.headline(summary, point, decisive(record)), "Every variant with its value, change against the baseline and verdict.", key)
     shares = [(r["details"] or {}).get("cpu_share_of_others", 0.0) for r in record["runs"] if r["kind"] == "speed"]
     if (worst := max(shares, default=0.0)) > _NOTICEABLE_SHARE:
         st.warning(f"Other programs took up to {worst:.0%} of the CPUs during these runs, so speeds vary more than they need to.")
 
 
-def best_so_far(summary: pd.DataFrame) -> None:
+def best_so_far(summary: pd.DataFrame, decides: Decisive) -> None:
     """Three answers, each with the quality that it costs: smallest, fastest, and fastest of those that keep the quality."""
-    speed = tables.at_point(summary, _TIMED, None)
-    quality = tradeoff.quality_texts(summary)
-    perplexity = summary[(summary["metric"] == "perplexity") & summary["value"].notna()].drop_duplicates("position")
-    keeps = set(perplexity[(perplexity["ratio"] <= 1 + METRICS["perplexity"].margin) | perplexity["baseline"]]["variant"])
-    answers = [
-        ("Smallest", summary[summary["metric"] == "weight_bytes"], True),
-        ("Fastest to decode", speed, False),
-        ("Fastest that keeps the quality", speed[speed["variant"].isin(keeps)], False),
-    ]
-    for column, (label, rows, least) in zip(st.columns(3, border=True), answers, strict=True):
+    speed, memory_rows = (tables.at_point(summary, name, None) for name in (decides.speed, decides.memory))
+    quality = tradeoff.quality_texts(summary, decides.quality)
+    answers = [("Smallest", memory_rows), ("Fastest", speed)]
+    if decides.quality is not None:
+        answers.append(("Fastest that keeps the quality", speed[speed["variant"].isin(_keeps(summary, decides.quality))]))
+    for column, (label, rows) in zip(st.columns(len(answers), border=True), answers, strict=True):
         with column:
-            _answer(label, rows[rows["value"].notna()], least, quality)
+            _answer(label, rows[rows["value"].notna()], quality)
 
 
-def _answer(label: str, rows: pd.DataFrame, least: bool, quality: dict[str, str]) -> None:
+def _keeps(summary: pd.DataFrame, quality: str) -> set[str]:
+    """Variants whose quality is not worse than the baseline's by more than the metric's margin, and the baseline."""
+    rows = summary[(summary["metric"] == quality) & summary["value"].notna()].drop_duplicates("position")
+    worst = 1 + METRICS[quality].margin
+    kept = rows["ratio"] >= 1 / worst if METRICS[quality].higher_is_better else rows["ratio"] <= worst
+    return set(rows[kept | rows["baseline"]]["variant"])
+
+
+def _answer(label: str, rows: pd.DataFrame, quality: dict[str, str]) -> None:
     st.caption(label)
     if rows.empty:
         st.markdown(f"**{NOT_MEASURED}**")
         return
-    best: Any = rows.loc[rows["value"].idxmin() if least else rows["value"].idxmax()]
+    metric = METRICS[rows.iloc[0]["metric"]]
+    best: Any = rows.loc[rows["value"].idxmax() if metric.higher_is_better else rows["value"].idxmin()]
     change = words.change_text(best["ratio"])
     st.markdown(f"**{words.escape(best['variant'])}**")
     value = words.value_text(best["metric"], best["value"])
     verdict = words.VERDICT.get(best["verdict"], best["verdict"])
     st.markdown(words.escape(f"{value}, {change} against the baseline: {verdict}" if change else f"{value}: {verdict}"))
-    st.caption(words.escape(quality[best["variant"]]))
+    st.caption(words.escape(quality.get(best["variant"], "")))

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard.decisive import Decisive
 from dashboard.words import NOT_MEASURED, STATUS, VERDICT, change_text, interval_text, number, run_status, value_text
 from engine.metrics import METRICS
 from engine.record import Record
 
-HEADLINE = ("decode_tokens_per_second", "perplexity", "weight_bytes", "ttft_seconds", "peak_memory_bytes")
 KINDS = {"All": None, "Speed": "speed", "Memory": "memory", "Quality": "quality", "Fidelity": "fidelity"}
 
 
@@ -23,13 +23,13 @@ def at_point(summary: pd.DataFrame, metric: str, point: str | None) -> pd.DataFr
     return rows[rows["point_label"] == chosen]
 
 
-def headline(summary: pd.DataFrame, point: str | None) -> pd.DataFrame:
+def headline(summary: pd.DataFrame, point: str | None, decisive: Decisive) -> pd.DataFrame:
     """One row per variant: the metrics that decide, each with value, change and verdict; quality always among them."""
     variants = summary.drop_duplicates("position").sort_values("position")
     table = pd.DataFrame({"Variant": list(variants["variant"])}, index=list(variants["position"]))
-    for name in HEADLINE:
+    for name in decisive.names:
         rows = at_point(summary, name, point).set_index("position")
-        if len(rows) or name == "perplexity":
+        if len(rows) or name == decisive.quality:
             texts = [_cell(rows.loc[p]) if p in rows.index else STATUS[NOT_MEASURED] for p in table.index]
             table[METRICS[name].label] = texts
     return table.reset_index(drop=True)
@@ -43,10 +43,9 @@ def _cell(row: Any) -> str:
     return " · ".join(p for p in parts if p)
 
 
-def verdicts(summary: pd.DataFrame, kind: str | None) -> pd.DataFrame:
-    """One row per variant x metric x point of a kind (None: all). Beside speed stands the variant's perplexity."""
+def verdicts(summary: pd.DataFrame, kind: str | None, quality: str | None) -> pd.DataFrame:
+    """One row per variant x metric x point of a kind (None: all). quality: the metric that stands beside every speed."""
     rows = summary if kind is None else summary[summary["kind"] == kind]
-    perplexity = summary[summary["metric"] == "perplexity"].drop_duplicates("position").set_index("position")
     table = pd.DataFrame({
         "Variant": rows["variant"], "Metric": rows["label"], "Point": rows["point_label"],
         "Value": [value_text(m, v) for m, v in zip(rows["metric"], rows["value"], strict=True)],
@@ -55,16 +54,17 @@ def verdicts(summary: pd.DataFrame, kind: str | None) -> pd.DataFrame:
         "Verdict": [VERDICT.get(v, v) for v in rows["verdict"]],
         "Rounds": rows["n_rounds"], "Samples": rows["n_samples"],
     })  # fmt: skip
-    if kind == "speed":
-        texts = [_cell(perplexity.loc[p]) if p in perplexity.index else STATUS[NOT_MEASURED] for p in rows["position"]]
-        table.insert(7, "Perplexity of it", texts)
+    if kind == "speed" and quality is not None:
+        found = summary[summary["metric"] == quality].drop_duplicates("position").set_index("position")
+        texts = [_cell(found.loc[p]) if p in found.index else STATUS[NOT_MEASURED] for p in rows["position"]]
+        table.insert(7, f"{METRICS[quality].label} of it", texts)
     table["Remark"] = [reason or "" for reason in rows["reason"]]
     return table.reset_index(drop=True)
 
 
 def fidelity(summary: pd.DataFrame) -> pd.DataFrame:
-    """One row per variant: perplexity, KL divergence and top-1 agreement with the baseline."""
-    names = ("perplexity", "kl_divergence", "top1_agreement")
+    """One row per variant: every quality, and every likeness to the baseline, that this experiment has."""
+    names = [n for n in METRICS if n in set(summary["metric"]) and METRICS[n].kind in ("quality", "fidelity")]
     variants = summary.drop_duplicates("position").sort_values("position")
     table = pd.DataFrame({"Variant": list(variants["variant"])}, index=list(variants["position"]))
     for name in names:
@@ -72,8 +72,8 @@ def fidelity(summary: pd.DataFrame) -> pd.DataFrame:
         shown = [_value_or_why(rows, name, position) for position in table.index]
         baseline = set(variants[variants["baseline"]]["position"]) if not METRICS[name].compared else set()
         table[METRICS[name].label] = ["is the baseline" if p in baseline else t for p, t in zip(table.index, shown, strict=True)]
-        if name == "perplexity":
-            table["Change"] = [change_text(rows.loc[p]["ratio"]) if p in rows.index else "" for p in table.index]
+        if METRICS[name].compared:
+            table[f"Change of {METRICS[name].label.lower()}"] = [change_text(rows.loc[p]["ratio"]) if p in rows.index else "" for p in table.index]
     return table.reset_index(drop=True)
 
 

@@ -11,7 +11,7 @@ from db import queue
 from engine import settings
 from engine.catalogue import BUNDLED, SHAPES
 from engine.devices import Device, local_devices
-from engine.modelspec import ModelSpec
+from engine.modelspec import NO_MODEL, ModelSpec
 from engine.presets import load_spec, preset_names
 from engine.record import new_record
 from engine.registry import discover
@@ -44,6 +44,8 @@ def check(spec: ExperimentSpec, devices: Sequence[Device]) -> None:
         raise ValueError(f"model: {model['reason']}")
     positions = positions_of(spec.model)
     workload = spec.workload.build()
+    if reason := workload.unsuitable_model(spec.model):
+        raise ValueError(f"model: {reason}")
     if positions is not None and workload.positions_needed() > positions:
         raise ValueError(
             f"workload: it needs {workload.positions_needed()} tokens of context, {spec.model} has {positions}; "
@@ -79,6 +81,7 @@ def models() -> list[dict[str, Any]]:
     """Bundled models, shapes and local directories, as rows with `available` and `reason`."""
     rows = [model_row(ModelSpec(source="bundled", name=n)) for n in BUNDLED]
     rows += [model_row(ModelSpec(source="shape", name=n)) for n in SHAPES]
+    rows.append(model_row(ModelSpec(source="none", name=NO_MODEL)))
     root = settings.local_models_dir()
     if root.is_dir():
         names = sorted(p.name for p in root.iterdir() if (p / "config.json").is_file())
@@ -101,6 +104,8 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
         shape = SHAPES[model.name]
         row |= {"label": shape.label, "parameters": shape.parameters, "dtype": shape.dtype,
                 "note": "Random weights: speed and memory only, quality is not reported."}
+    elif model.source == "none":
+        row |= {"label": "no model", "parameters": 0, "note": "For workloads that measure a kernel alone."}
     elif model.source == "local" and not (settings.local_models_dir() / model.name / "config.json").is_file():
         row |= {"available": False, "reason": f"there is no model directory {model.name!r} in {settings.local_models_dir()}"}
     return row

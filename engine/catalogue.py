@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from engine.modelspec import Head, ModelSpec
+
 
 @dataclass(frozen=True)
 class BundledModel:
@@ -17,6 +19,7 @@ class BundledModel:
     dtype: str
     positions: int
     note: str
+    heads: tuple[Head, ...] = (Head.CAUSAL_LM,)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Shape:
     positions: int
     model_type: str
     config: dict[str, Any]
+    heads: tuple[Head, ...] = (Head.CAUSAL_LM,)
 
 
 BUNDLED = {
@@ -62,6 +66,15 @@ SHAPES = {
     "tiny-llama": Shape("Tiny LLaMA shape, for trying things out", 1_098_048, "float32", 4096, "llama",
                         _llama(64, 2, 4, 128, vocab=8000, kv_heads=2)),
 }
+
+
+def heads_of(model: ModelSpec) -> tuple[Head, ...] | None:
+    """What a model can be loaded as , its own kind first; None where only loading could tell."""
+    if model.source == "none":
+        return (Head.NOTHING,)
+    if model.source == "bundled":
+        return BUNDLED[model.name].heads
+    return SHAPES[model.name].heads if model.source == "shape" else None
 
 
 def closest(text: str, known: Iterable[str]) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from engine.catalogue import BUNDLED, SHAPES
 from engine.devices import Device
 from engine.measurement import Evidence
-from engine.modelspec import ModelSpec
+from engine.modelspec import Head, ModelSpec
 from engine.shapes import build_shape
 from engine.technique import ModelPlan, Session, Technique
 
@@ -46,6 +46,8 @@ def checkpoint(spec: ModelSpec, models_dir: Path, local_root: Path) -> tuple[str
 
 def checkpoint_identity(spec: ModelSpec, models_dir: Path, local_root: Path) -> str:
     """What makes two loads the same weights: the hub commit, or a hash of the directory's file names, sizes and times."""
+    if spec.source == "none":
+        return str(spec)
     where, _ = checkpoint(spec, models_dir, local_root)
     if spec.source == "hub":
         return str(spec)
@@ -61,20 +63,29 @@ def stated_dtype(spec: ModelSpec, where: str, options: dict[str, Any]) -> str:
     return str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
 
 
+_AUTO_CLASSES = {
+    Head.CAUSAL_LM: AutoModelForCausalLM, Head.CLASSIFIER: AutoModelForSequenceClassification, Head.ENCODER: AutoModel,
+}  # fmt: skip
+
+
 def load_session(
-    spec: ModelSpec, stack: Sequence[Technique], device: Device, seed: int, models_dir: Path, local_root: Path, texts_dir: Path
-) -> Session:
+    spec: ModelSpec, stack: Sequence[Technique], device: Device, seed: int, models_dir: Path, local_root: Path, texts_dir: Path,
+    head: Head = Head.CAUSAL_LM,
+) -> Session:  # fmt: skip
     """Plan, load, apply. The model is in eval mode on the device; gradients are off for the caller to enable."""
     torch.manual_seed(seed)
-    if spec.source == "shape":
+    model = tokenizer = None
+    if spec.source == "none":
+        plan = _planned(ModelPlan(dtype="float32"), stack)
+    elif spec.source == "shape":
         plan = _planned(ModelPlan(dtype=SHAPES[spec.name].dtype), stack)
         target = "cuda" if device.kind == "cuda" else "cpu"
-        model, tokenizer = build_shape(SHAPES[spec.name], plan, target), None
+        model = build_shape(SHAPES[spec.name], plan, target)
     else:
         where, options = checkpoint(spec, models_dir, local_root)
         plan = _planned(ModelPlan(dtype=stated_dtype(spec, where, options)), stack)
         tokenizer = AutoTokenizer.from_pretrained(where, **{k: v for k, v in options.items() if k != "use_safetensors"})
-        model = AutoModelForCausalLM.from_pretrained(
+        model = _AUTO_CLASSES[head].from_pretrained(
             where,
             dtype=getattr(torch, plan.dtype),
             quantization_config=plan.quantization,
@@ -82,7 +93,7 @@ def load_session(
             **options,
             **plan.load_options,
         )
-    session = Session(model.eval(), tokenizer, device, plan, spec, seed, texts_dir)
+    session = Session(model.eval() if model is not None else None, tokenizer, device, plan, spec, seed, texts_dir)
     for technique in stack:
         technique.apply(session)
     return session
@@ -99,7 +110,9 @@ def collect_evidence(session: Session, stack: Sequence[Technique]) -> dict[str, 
 
     Raises NotAppliedError at the first technique whose facts contradict it.
     """
-    evidence: dict[str, Any] = {"model": {"facts": model_facts(session.model), "problem": None}}
+    evidence: dict[str, Any] = {}
+    if session.model is not None:
+        evidence["model"] = {"facts": model_facts(session.model), "problem": None}
     for technique in stack:
         shown: Evidence = technique.evidence(session)
         evidence[technique.name] = {"facts": shown.facts, "problem": shown.problem}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["speed", "memory", "quality", "fidelity"]
+Pairing = Literal["rounds", "blocks", "examples"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Metric:
 
     `margin` is the smallest relative change that matters in practice (0.02 = 2 %); verdicts use it.
     `higher_is_better` is None for metrics that have no good direction.
+    `paired_by`: what variant and baseline are compared over. Quality is measured once, on samples of the same data: the
+    blocks of a text, or labelled examples that are right (1) or wrong (0).
     `compared` is False where a ratio to the baseline means nothing (the baseline's KL divergence is 0).
     """
 
@@ -28,6 +31,7 @@ class Metric:
     margin: float
     help: str
     compared: bool = True
+    paired_by: Pairing = "rounds"
 
     def format(self, value: float | None) -> str:
         """Text for people: three significant digits and a unit they know."""
@@ -87,7 +91,9 @@ METRICS: dict[str, Metric] = {
         Metric("load_peak_memory_bytes", "Peak memory of loading", "bytes", "memory", False, _MEMORY,
                "The same counter as the peak of a call, while loading and converting."),
         Metric("perplexity", "Perplexity", "", "quality", False, _QUALITY,
-               "exp of the mean negative log-likelihood per token on the stated text and context length."),
+               "exp of the mean negative log-likelihood per token on the stated text and context length.", paired_by="blocks"),
+        Metric("accuracy", "Accuracy", "fraction", "quality", True, _QUALITY,
+               "Share of the labelled examples that were answered right.", paired_by="examples"),
         Metric("kl_divergence", "KL divergence to the baseline", "nats", "fidelity", False, _QUALITY,
                "Mean over tokens of KL(baseline || variant). Fidelity, not accuracy loss.", compared=False),
         Metric("top1_agreement", "Top-1 agreement with the baseline", "fraction", "fidelity", True, _QUALITY,

@@ -59,7 +59,7 @@ class ModelPlan:
 class Session:
     """A loaded model in the child process. Techniques and workloads act on it in place.
 
-    generate_options are passed to every `model.generate` call.
+    model, tokenizer: None where the workload loads none. generate_options are passed to every `model.generate` call.
     """
 
     model: Any

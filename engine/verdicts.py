@@ -6,6 +6,8 @@ the same device and environment (perplexity: at least 8 blocks of text that both
 - effect: the paired log-ratios of variant to baseline, Hodges-Lehmann estimate, 95 % t-interval (engine/statistics.py).
   For perplexity the estimate is the ratio of the two perplexities and the pairs are the blocks.
 - equivalent: the whole interval lies within the metric's margin m, that is within [1/(1 + m), 1 + m].
+- accuracy: the pairs are the examples, right or wrong. The estimate is the ratio of the two accuracies, its interval the one
+  of a ratio of paired proportions on the log scale, and p is McNemar's exact test on the examples that one of them got right.
 - better, worse: the estimate lies beyond the margin and p < 0.05 after Holm's adjustment over all that is compared for
   this variant. Where nothing varies from round to round (counted bytes) there is nothing to test: beyond the margin is
   enough, and such a metric takes no part in the adjustment.
@@ -76,7 +78,8 @@ def compare(metric: Metric, variant: Sequence[Outcome], baseline: Sequence[Outco
     pairs = [pair for pair, difference in zip(both, differences, strict=True) if difference is None]
     if both and not pairs:
         return _not_comparable(differences[0])
-    effect = _of_blocks(*pairs[-1]) if metric.kind == "quality" and pairs else _of_rounds(metric, pairs)
+    of_samples = {"blocks": _of_blocks, "examples": _of_examples}.get(metric.paired_by)
+    effect = of_samples(*pairs[-1]) if of_samples and pairs else _of_rounds(metric, pairs)
     unlike = [d for d in differences if d is not None]
     return replace(effect, reason=join(
         effect.reason,
@@ -154,6 +157,20 @@ def _of_blocks(variant: Outcome, baseline: Outcome) -> Effect:
         return Effect(ratio=statistics.ratio(centre), verdict="too few rounds", reason=reason)
     logs = [math.log(v) - math.log(b) for v, b in zip(variant.samples, baseline.samples, strict=True)]
     return _tested(logs, centre)
+
+
+def _of_examples(variant: Outcome, baseline: Outcome) -> Effect:
+    """Accuracy: the same labelled examples, each right (1) or wrong (0) in both."""
+    n = len(variant.samples)
+    if n != len(baseline.samples):
+        return _not_comparable(f"{n} examples, the baseline has {len(baseline.samples)}")
+    if n < MIN_BLOCKS:
+        reason = "its examples are not loaded" if n < variant.n_samples else f"{n} examples; {MIN_BLOCKS} are needed for a verdict"
+        return Effect(verdict="too few rounds", reason=reason)
+    if not any(variant.samples) or not any(baseline.samples):
+        return _not_comparable("one of them got no example right; there is no ratio")
+    centre, half, p = statistics.paired_proportions(variant.samples, baseline.samples)
+    return Effect(statistics.ratio(centre), statistics.ratio(centre - half), statistics.ratio(centre + half), p)
 
 
 def _tested(logs: Sequence[float], centre: float) -> Effect:

@@ -70,7 +70,8 @@ def _load(spec: RunSpec, stack: tuple[Technique, ...], device: Device) -> Sessio
     from engine.loading import load_session
 
     return load_session(
-        spec.model, stack, device, spec.seed, Path(spec.models_dir), Path(spec.local_models_dir), Path(spec.texts_dir)
+        spec.model, stack, device, spec.seed, Path(spec.models_dir), Path(spec.local_models_dir), Path(spec.texts_dir),
+        spec.workload.build().head,
     )
 
 
@@ -84,10 +85,11 @@ def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: A
     seconds = meter.now() - started
     gc.collect()
     result["evidence"] = collect_evidence(session, stack)
-    meter.record("load_seconds", [seconds])
-    if "peak_memory_bytes" in load_peaks:
-        meter.record("load_peak_memory_bytes", [load_peaks["peak_memory_bytes"]])
-    meter.record("weight_bytes", [storage_bytes(session.model)])
+    if session.model is not None:
+        meter.record("load_seconds", [seconds])
+        if "peak_memory_bytes" in load_peaks:
+            meter.record("load_peak_memory_bytes", [load_peaks["peak_memory_bytes"]])
+        meter.record("weight_bytes", [storage_bytes(session.model)])
     spec.workload.build().run(session, meter)
 
 

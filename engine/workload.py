@@ -7,10 +7,27 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from engine.modelspec import Head, ModelSpec
+
 if TYPE_CHECKING:
     from engine.meter import Meter
     from engine.quality import QualityReference
     from engine.technique import Session
+
+
+_HEAD_TEXT = {
+    Head.CAUSAL_LM: "a language model", Head.CLASSIFIER: "a classifier", Head.ENCODER: "an encoder", Head.NOTHING: "no model (none)",
+}  # fmt: skip
+
+
+def head_mismatch(wanted: Head, model: ModelSpec) -> str | None:
+    """In words, where what is known of the model by its name contradicts what a workload wants; None where it fits."""
+    from engine.catalogue import heads_of
+
+    heads = heads_of(model)
+    if heads is None or wanted in heads:
+        return None
+    return f"{model} is {_HEAD_TEXT[heads[0]]}, this workload needs {_HEAD_TEXT[wanted]}; choose another model"
 
 
 class Workload(BaseModel):
@@ -22,6 +39,14 @@ class Workload(BaseModel):
     label: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
     quality_metrics: ClassVar[tuple[str, ...]] = ()
+    """The first one is the quality that stands beside every speed; the others say how like the baseline a variant is."""
+    decides: ClassVar[tuple[str, ...]]
+    """The metrics of the verdict table, the speed that is drawn upwards first."""
+    head: ClassVar[Head] = Head.CAUSAL_LM
+
+    def unsuitable_model(self, model: ModelSpec) -> str | None:
+        """Why this workload cannot use a model, in words that name the way out; None if it can, or only loading could tell."""
+        return head_mismatch(self.head, model)
 
     def positions_needed(self) -> int:
         """The longest sequence that the model will see, in tokens; checked before queueing where the model's limit is known."""

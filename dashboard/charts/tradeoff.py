@@ -149,11 +149,14 @@ def _strip(figure: go.Figure, missing: pd.DataFrame, colours: Theme, height: int
         figure.update_layout(margin_b=70 + STRIP_ROW * len(missing), height=height + 30)
 
 
-def quality_texts(summary: pd.DataFrame) -> dict[str, str]:
+def quality_texts(summary: pd.DataFrame, quality: str | None) -> dict[str, str]:
     """{variant: 'Perplexity: 30.1, +2.0 %, worse'}: what stands beside every speed. 'not measured' where it was not."""
-    rows = summary[summary["metric"] == "perplexity"].drop_duplicates("position")
-    texts = {str(name): f"Perplexity: {NOT_MEASURED}" for name in summary["variant"].unique()}
+    if quality is None:
+        return {}
+    label = metric(quality).label
+    rows = summary[summary["metric"] == quality].drop_duplicates("position")
+    texts = {str(name): f"{label}: {NOT_MEASURED}" for name in summary["variant"].unique()}
     for row in rows.itertuples():
-        parts = (value_text("perplexity", row.value), change_text(row.ratio), interval_text(row.ci_low, row.ci_high))
-        texts[row.variant] = "Perplexity: " + ", ".join(p for p in parts if p)
+        parts = (value_text(quality, row.value), change_text(row.ratio), interval_text(row.ci_low, row.ci_high))
+        texts[row.variant] = f"{label}: " + ", ".join(p for p in parts if p)
     return texts

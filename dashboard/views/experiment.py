@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import details, links, live, pages, results, show, store, tables, words
+from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
 from engine.measurement import Status
 from engine.metrics import METRICS
@@ -64,8 +65,9 @@ def _header(record: Record) -> None:
 
 def _results(record: Record, summary: pd.DataFrame) -> str:
     """Draws the results; returns the link to this very view."""
-    experiment_id = record["experiment"]["id"]
-    known, labels, usual = results.axes(summary), results.points(summary), results.default_axes(summary)
+    experiment_id, decides = record["experiment"]["id"], decisive(record)
+    known, labels = results.axes(summary, decides), results.points(summary, decides)
+    usual = results.default_axes(summary, decides)
     view = links.chart_view(st.query_params, known, labels, usual)
     if view.refused:
         st.warning(words.escape(f"The link asked for what this experiment does not have: {', '.join(view.refused)}"))
@@ -83,13 +85,13 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     st.header("Memory", divider="gray")
     results.memory_chart(summary, view.point, "memory")
     st.header("Quality and fidelity", divider="gray")
-    show.table(tables.fidelity(summary), "Perplexity, KL divergence and top-1 agreement of every variant.", "fidelity")
-    st.caption("KL divergence and top-1 agreement say how like the baseline a variant answers. They are not accuracy.")
+    show.table(tables.fidelity(summary), "Quality of every variant, and how like the baseline it is.", "fidelity")
+    st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
     st.header("Every metric", divider="gray")
     kind = tables.KINDS[st.segmented_control("Kind", list(tables.KINDS), default="All", required=True, key="kind") or "All"]
-    show.table(tables.verdicts(summary, kind), "Every metric of every variant with interval and verdict.", "all_metrics")
+    show.table(tables.verdicts(summary, kind, decides.quality), "Every metric of every variant with interval and verdict.", "all_metrics")
     with st.expander("Raw samples"):
-        _samples(experiment_id, summary)
+        _samples(experiment_id, summary, decides.speed)
     return links.permalink(experiment_id, params)
 
 
@@ -107,10 +109,10 @@ def _choose(view: links.ChartView, known: list[str], labels: list[str]) -> links
     return links.ChartView(str(x), str(y), point)
 
 
-def _samples(experiment_id: str, summary: pd.DataFrame) -> None:
+def _samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
     measured = summary[summary["value"].notna() & (summary["kind"] != "fidelity")]
     pairs = list(dict.fromkeys(zip(measured["metric"], measured["point_label"], strict=True)))
-    start = next((i for i, (m, _) in enumerate(pairs) if m == "decode_tokens_per_second"), 0)
+    start = next((i for i, (m, _) in enumerate(pairs) if m == first), 0)
     text = {p: METRICS[p[0]].label + (f" ({p[1]})" if p[1] else "") for p in pairs}
     metric, point = st.selectbox("Metric", pairs, index=start, format_func=text.__getitem__, key="sample_metric")
     results.sample_chart(experiment_id, metric, point, "samples")

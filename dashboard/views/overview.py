@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import links, live, pages, results, show, store, words
+from dashboard.decisive import decisive
 from db import queries
 
 
@@ -46,8 +47,8 @@ def _best(featured: dict[str, Any] | None) -> None:
     summary = store.summary(featured["id"])
     st.subheader(f"Best so far: {words.escape(featured['title'])}")
     st.caption(words.escape(f"{featured['model']} on {featured['device']}. {results.status(record)}"))
-    results.best_so_far(summary)
-    x, y = results.default_axes(summary)
+    results.best_so_far(summary, decisive(record))
+    x, y = results.default_axes(summary, decisive(record))
     results.trade_off(record, summary, links.ChartView(x, y, None), "overview_tradeoff")
     results.verdict_table(record, summary, None, "overview_table")
     pages.link("experiment", "Samples, intervals, downloads and the link to share", {"id": featured["id"]})

@@ -39,6 +39,9 @@ class Generation(Workload):
     label: ClassVar[str] = "Text generation"
     metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "load_peak_memory_bytes", *_TIMED)
     quality_metrics: ClassVar[tuple[str, ...]] = ("perplexity", "kl_divergence", "top1_agreement")
+    decides: ClassVar[tuple[str, ...]] = (
+        "decode_tokens_per_second", "perplexity", "weight_bytes", "ttft_seconds", "peak_memory_bytes",
+    )  # fmt: skip
 
     prompt_tokens: int = Field(128, ge=1, le=131_072, description="Length of every prompt")
     new_tokens: int = Field(64, ge=2, le=65_536, description="Tokens generated per sequence, exactly")

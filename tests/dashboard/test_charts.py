@@ -95,7 +95,7 @@ def test_with_too_many_families_the_last_still_have_their_names(families_of: Cal
 
 
 def test_a_mark_is_never_without_its_quality(found: pd.DataFrame) -> None:
-    texts = tradeoff.quality_texts(found)
+    texts = tradeoff.quality_texts(found, "perplexity")
     assert texts["huge"] == "Perplexity: not measured"
     figure, _ = scatter(found, beside=texts)
     for trace in marks(figure):

@@ -6,8 +6,12 @@ import pandas as pd
 import pytest
 
 from dashboard import tables
+from dashboard.decisive import Decisive
 from engine.analysis import summary
+from engine.registry import discover
 from tests.dashboard.conftest import finished
+
+GENERATION = Decisive(discover().workloads["generation"].decides)
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +20,7 @@ def found() -> pd.DataFrame:
 
 
 def test_the_headline_has_all_variants_and_their_quality(found: pd.DataFrame) -> None:
-    table = tables.headline(found, None).set_index("Variant")
+    table = tables.headline(found, None, GENERATION).set_index("Variant")
     assert list(table.index) == ["float32", "small", "huge"]
     assert "▲ better" in table.loc["small", "Decode throughput"]
     assert "▼ worse" in table.loc["small", "Perplexity"]
@@ -26,23 +30,23 @@ def test_the_headline_has_all_variants_and_their_quality(found: pd.DataFrame) ->
 
 def test_a_point_is_taken_where_it_exists(found: pd.DataFrame) -> None:
     batch_4 = next(p for p in found["point_label"] if "batch=4" in p)
-    table = tables.headline(found, batch_4).set_index("Variant")
+    table = tables.headline(found, batch_4, GENERATION).set_index("Variant")
     assert table.loc["small", "Decode throughput"] == "⊘ did not fit"
     assert table.loc["small", "Weights"].startswith("95.4 MiB"), "weights have no batch"
 
 
 def test_speed_is_never_shown_without_quality(found: pd.DataFrame) -> None:
-    table = tables.verdicts(found, "speed")
+    table = tables.verdicts(found, "speed", "perplexity")
     assert set(table["Metric"]) == {"Time to first token", "Decode throughput"}
     assert all(table["Perplexity of it"].str.len() > 0)
     without = found[found["metric"] != "perplexity"]
-    assert set(tables.verdicts(without, "speed")["Perplexity of it"]) == {tables.STATUS["not measured"]}
+    assert set(tables.verdicts(without, "speed", "perplexity")["Perplexity of it"]) == {tables.STATUS["not measured"]}
 
 
 def test_every_row_of_the_summary_is_in_the_table(found: pd.DataFrame) -> None:
-    assert len(tables.verdicts(found, None)) == len(found)
+    assert len(tables.verdicts(found, None, "perplexity")) == len(found)
     kinds = [kind for kind in tables.KINDS.values() if kind]
-    assert sum(len(tables.verdicts(found, kind)) for kind in kinds) == len(found)
+    assert sum(len(tables.verdicts(found, kind, "perplexity")) for kind in kinds) == len(found)
 
 
 def test_fidelity_of_the_baseline_is_itself(found: pd.DataFrame) -> None:
