@@ -82,8 +82,8 @@ def look(family: str) -> Look:
 def looks() -> dict[str, Look]:
     """{family: look} of all families that there are, and of what is drawn for none or several of them."""
     added = sorted({t.family for t in discover().techniques.values()} - set(_FIXED))
-    other = (_FIXED["other"].colour, _FIXED["other"].symbol)
-    return _FIXED | {name: Look(name, *style) for name, style in itertools.zip_longest(added, _NEXT[: len(added)], fillvalue=other)}
+    styles = itertools.chain(_NEXT, itertools.repeat((_FIXED["other"].colour, _FIXED["other"].symbol)))
+    return _FIXED | {name: Look(name, colour, symbol) for name, (colour, symbol) in zip(added, styles, strict=False)}
 
 
 @dataclass(frozen=True)
