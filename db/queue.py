@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Engine, ScalarSelect, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, CursorResult, Engine, ScalarSelect, Select, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
 from db.results import insert_environment, insert_measurements
+from db.session import reading
 from db.tables import Experiment, Run, Variant, utc_now
 
 PHASE_CHARACTERS = 200
@@ -108,20 +109,23 @@ def claim(db: Engine, owner: str, offer: Offer) -> Claim | None:
         )
 
 
+def has_work(db: Engine, offer: Offer) -> bool:
+    """Whether a run is queued that this device may do. Changes nothing: ask it before a device is reserved."""
+    with reading(db) as connection:
+        return connection.execute(_those_that_fit(offer).limit(1)).first() is not None
+
+
 def _oldest_that_fits(offer: Offer) -> ScalarSelect[int]:
+    oldest = _those_that_fit(offer).order_by(Run.id).limit(1)
+    return oldest.with_for_update(of=Run, skip_locked=True).scalar_subquery()  # compiles to nothing on SQLite
+
+
+def _those_that_fit(offer: Offer) -> Select[int]:
     fits = or_(
         Experiment.bound_device == offer.device_key,
         and_(Experiment.bound_device.is_(None), Experiment.device.in_(offer.answers)),
     )
-    return (
-        select(Run.id)
-        .join(Experiment, Experiment.id == Run.experiment_id)
-        .where(Run.status == "queued", fits)
-        .order_by(Run.id)
-        .limit(1)
-        .with_for_update(of=Run, skip_locked=True)  # compiles to nothing on SQLite
-        .scalar_subquery()
-    )
+    return select(Run.id).join(Experiment, Experiment.id == Run.experiment_id).where(Run.status == "queued", fits)
 
 
 def _ours(claim: Claim) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from db import queries
@@ -19,23 +19,26 @@ _ENDED = frozenset(queries.STATUSES) - {"queued", "running"}
 def import_record(db: Engine, record: dict[str, Any], source: str) -> str:
     """Store a record under its own id and return that; runs that had not ended are left out.
 
-    The same record again changes nothing. Raises ValueError where another one has the id, or what is in it cannot be read.
+    The same record again changes nothing. A reference result takes the place of a stored reference result of that id, and of
+    nothing else. Raises ValueError where another one has the id, or what is in it cannot be read.
     """
     try:
         experiment_id = str(record["experiment"]["id"])
         there = queries.record(db, experiment_id, samples="all")
-        if there is None:
+        if there is not None and _content(there) == _content(record):
+            return experiment_id
+        outdated = there is not None and there["experiment"]["source"] == source == "reference"
+        if there is None or outdated:
             with db.begin() as connection:
+                if outdated:
+                    connection.execute(delete(Experiment).where(Experiment.id == experiment_id))
                 _insert(connection, record, source)
             return experiment_id
-        same = _content(there) == _content(record)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise ValueError(f"bundle: it is incomplete or was changed: {type(error).__name__}: {error}") from None
     except (DBAPIError, StatementError) as error:
         raise ValueError(f"bundle: it cannot be stored: {' '.join(str(error.orig).split())}") from None
-    if not same:
-        raise ValueError(f"bundle: an experiment {experiment_id} with other content is there already; delete it first")
-    return experiment_id
+    raise ValueError(f"bundle: an experiment {experiment_id} with other content is there already; delete it first")
 
 
 def _insert(connection: Connection, record: dict[str, Any], source: str) -> None:

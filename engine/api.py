@@ -1,13 +1,13 @@
-"""What the dashboard and the CLI ask of the engine: the catalogue as plain rows, and submitting an experiment. No torch."""
+"""What the dashboard and the CLI ask of the engine: the catalogue as plain rows, and submitting an experiment.
+
+Imports no torch, and the database only to submit: a machine that only measures has none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine
-
-from db import queue
 from engine import settings
 from engine.catalogue import BUNDLED, SHAPES
 from engine.devices import Device, local_devices
@@ -19,6 +19,9 @@ from engine.specs import ExperimentSpec, expand, new_id
 from engine.technique import Technique, unsupported_stack
 from engine.workload import Workload
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
 BYTES_PER_NUMBER = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -27,6 +30,8 @@ def submit(db: Engine, spec: ExperimentSpec, request_key: str | None = None, dev
 
     devices: what the schedulers offer; this machine's where not given. Raises ValueError naming the field and the fix.
     """
+    from db import queue
+
     check(spec, local_devices() if devices is None else devices)
     record = new_record(spec)
     return queue.submit(

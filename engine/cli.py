@@ -6,6 +6,7 @@ Imports database and torch-free parts only where a command needs them, so that `
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,23 +42,27 @@ def run(
     max_seconds: Annotated[float | None, typer.Option(help="Begin no new round after this time (with --bundle).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run an experiment in the foreground and print its verdicts."""
+    """Run an experiment in the foreground and print its verdicts. Exit code 1 where a run failed or is missing."""
+    from engine.analysis import exit_code
     from engine.presets import load_spec
 
-    overrides = {"rounds": rounds, "model": model, "device": device}
-    spec = load_spec(experiment, {k: v for k, v in overrides.items() if v is not None})
+    overrides = {k: v for k, v in (("rounds", rounds), ("model", model), ("device", device)) if v is not None}
+    spec = load_spec(experiment, overrides)
     if (resume or max_seconds is not None) and bundle is None:
         raise ValueError("--resume and --max-seconds go with --bundle FILE")
+    link, left = None, 0
     if bundle is not None:
-        record, link = _run_to_bundle(spec, bundle, resume, max_seconds), None
+        record = _run_to_bundle(spec, bundle, resume, max_seconds)
+        left = _say_what_is_missing(record, spec, experiment, overrides, bundle)
     else:
         record, link = _run_in_database(spec)
-    _finish(record, link, as_json)
+    _print(record, link, as_json)
+    raise typer.Exit(1 if left else exit_code(record))
 
 
 def _run_to_bundle(spec: Any, bundle: Path, resume: Path | None, max_seconds: float | None) -> dict[str, Any]:
+    from engine.bundle import load_bundle, save_bundle
     from engine.foreground import run_foreground
-    from engine.record import load_bundle, save_bundle
 
     earlier = load_bundle(resume) if resume else None
     with err.status("starting") as status:
@@ -67,25 +72,36 @@ def _run_to_bundle(spec: Any, bundle: Path, resume: Path | None, max_seconds: fl
         )  # fmt: skip
 
 
+def _say_what_is_missing(record: dict[str, Any], spec: Any, experiment: str, overrides: dict[str, Any], bundle: Path) -> int:
+    """How many runs are left; the command that makes them goes to stderr."""
+    from engine.foreground import missing
+
+    if number := len(missing(record, spec)):
+        options = [word for name, value in overrides.items() for word in (f"--{name}", str(value))]
+        command = ["python", "-m", "engine", "run", experiment, *options, "--bundle", str(bundle), "--resume", str(bundle)]
+        err.print(f"{number} runs are missing; go on with: {shlex.join(command)}", markup=False, highlight=False, soft_wrap=True)
+    return number
+
+
 def _run_in_database(spec: Any) -> tuple[dict[str, Any], str]:
     from db import queries
-    from engine import api, settings
-    from engine.follow import follow
+    from engine import settings
+    from engine.follow import run_queued
+
+    def announce(experiment: str) -> None:
+        err.print(f"experiment {experiment}  {settings.experiment_link(experiment)}", highlight=False)
 
     db = _database()
-    experiment = api.submit(db, spec)
-    link = settings.experiment_link(experiment)
-    err.print(f"experiment {experiment}  {link}", highlight=False)
     with err.status("queued") as status:
-        follow(db, experiment, status.update)
+        experiment = run_queued(db, spec, announce, status.update)
     record = queries.record(db, experiment)
     if record is None:
         raise ValueError("the experiment was deleted while it ran")
-    return record, link
+    return record, settings.experiment_link(experiment)
 
 
-def _finish(record: dict[str, Any], link: str | None, as_json: bool) -> None:
-    from engine.analysis import document, exit_code, summary
+def _print(record: dict[str, Any], link: str | None, as_json: bool) -> None:
+    from engine.analysis import document, summary
 
     if as_json:
         print(json.dumps(document(record, link), allow_nan=False))
@@ -93,7 +109,6 @@ def _finish(record: dict[str, Any], link: str | None, as_json: bool) -> None:
         _print_verdicts(summary(record))
         if link:
             print(link)
-    raise typer.Exit(exit_code(record))
 
 
 def _print_verdicts(frame: Any) -> None:
@@ -177,9 +192,10 @@ def import_bundle(bundle: Path, source: str = "imported", as_json: AsJson = Fals
     """Put a bundle into the database, under the id that it carries."""
     from db import records
     from engine import settings
-    from engine.record import load_bundle
+    from engine.bundle import load_bundle
 
-    experiment_id = records.import_record(_database(), load_bundle(bundle), source)
+    record = load_bundle(bundle)  # first: a file that is refused makes no database
+    experiment_id = records.import_record(_database(), record, source)
     link = settings.experiment_link(experiment_id)
     print(json.dumps({"id": experiment_id, "link": link}) if as_json else link)
 

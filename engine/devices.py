@@ -1,4 +1,4 @@
-"""The compute devices of this machine, listed without torch.
+"""The compute devices of this machine that we may use, listed without torch.
 
 Owns device identity (`cpu`, `cuda:0`) and the environment variables that show a child one device only.
 """
@@ -6,14 +6,18 @@ Owns device identity (`cpu`, `cuda:0`) and the environment variables that show a
 from __future__ import annotations
 
 import functools
+import math
 import os
 import platform
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from engine import limits
 
 
 @dataclass(frozen=True)
@@ -76,38 +80,76 @@ def cpu_name() -> str:
 
 
 def usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Whole CPUs that our processes may use: their affinity, and the time that a container grants, rounded up."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = limits.cpu_limit()
+    return allowed if quota is None else min(allowed, max(1, math.ceil(quota)))
 
 
-def _cuda_devices() -> list[Device]:
+def usable_memory() -> int:
+    """Bytes of host memory: the machine's, or what a container grants."""
+    total = int(psutil.virtual_memory().total)
+    limit = limits.memory_limit()
+    return total if limit is None else min(total, limit)
+
+
+def cuda_devices() -> tuple[list[Device], list[str]]:
+    """The GPUs that may be used, in the order of CUDA_VISIBLE_DEVICES where it is set, and why others may not.
+
+    N of `cuda:N` is the GPU's place on this machine as nvidia-smi counts, whatever CUDA_VISIBLE_DEVICES leaves of them.
+    """
     try:
         import pynvml
-
+    except ImportError:
+        return [], ["GPUs: not looked for, the package nvidia-ml-py is not installed"]
+    try:
         pynvml.nvmlInit()
-    except Exception:  # no driver, no library: a machine without NVIDIA GPU, which is an ordinary machine
-        return []
-    found = []
-    for index in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        found.append(
-            Device(
-                id=f"cuda:{index}",
-                kind="cuda",
-                name=pynvml.nvmlDeviceGetName(handle),
-                machine=machine_name(),
-                memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
-                capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
-                uuid=pynvml.nvmlDeviceGetUUID(handle),
-            )
-        )
-    return found
+        count = pynvml.nvmlDeviceGetCount()
+    except pynvml.NVMLError as error:  # no driver: a machine without NVIDIA GPU, which is an ordinary machine
+        return [], [f"GPUs: none found ({error})"]
+    found, problems = [], []
+    for index in range(count):
+        try:
+            found.append(_cuda_device(pynvml, index))
+        except pynvml.NVMLError as error:  # fallen off the bus, or of a kind that does not say: the others are as good as ever
+            problems.append(f"cuda:{index}: left out, the driver cannot read it ({error})")
+    wanted = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible, hidden = (found, []) if wanted is None else _visible(found, wanted)
+    return visible, problems + hidden
+
+
+def _cuda_device(pynvml: Any, index: int) -> Device:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    return Device(
+        id=f"cuda:{index}",
+        kind="cuda",
+        name=pynvml.nvmlDeviceGetName(handle),
+        machine=machine_name(),
+        memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
+        capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
+        uuid=pynvml.nvmlDeviceGetUUID(handle),
+    )
+
+
+def _visible(found: Sequence[Device], wanted: str) -> tuple[list[Device], list[str]]:
+    """What CUDA_VISIBLE_DEVICES leaves: indices or (beginnings of) UUIDs. As in CUDA, an entry that fits no GPU ends the list."""
+    visible: list[Device] = []
+    problems = []
+    for entry in filter(None, map(str.strip, wanted.split(","))):
+        fits = [d for d in found if d.id == f"cuda:{entry}" or (entry.startswith("GPU-") and str(d.uuid).startswith(entry))]
+        if len(fits) != 1:
+            problems.append(f"CUDA_VISIBLE_DEVICES: {entry!r} is not a GPU here, so it and what follows is left out")
+            break
+        visible += [d for d in fits if d not in visible]
+    problems += [f"{d.id}: left out by CUDA_VISIBLE_DEVICES={wanted}" for d in found if d not in visible]
+    return visible, problems
 
 
 @functools.cache
 def local_devices() -> tuple[Device, ...]:
     """GPUs first, then the CPU. Read once per process: hardware does not change under a running scheduler."""
-    cpu = Device("cpu", "cpu", cpu_name(), machine_name(), int(psutil.virtual_memory().total))
-    return (*_cuda_devices(), cpu)
+    cpu = Device("cpu", "cpu", cpu_name(), machine_name(), usable_memory())
+    return (*cuda_devices()[0], cpu)
 
 
 def find_device(wanted: str) -> Device:

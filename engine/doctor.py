@@ -8,7 +8,7 @@ import shutil
 from typing import Any
 
 from engine import api, settings
-from engine.devices import local_devices
+from engine.devices import cuda_devices, local_devices
 from engine.metrics import format_bytes
 
 _PACKAGES = ("torch", "transformers", "bitsandbytes", "torchao", "accelerate", "streamlit", "sqlalchemy")
@@ -25,6 +25,7 @@ def examine() -> dict[str, Any]:
         "free_bytes": shutil.disk_usage(existing).free,
         "database": settings.database_url().partition("@")[2] or settings.database_url(),
         "devices": [d.to_json() for d in devices],
+        "left_out": cuda_devices()[1],
         "packages": {p: _version(p) for p in _PACKAGES},
         "models": [{k: r[k] for k in ("name", "source", "available", "reason")} for r in api.models()],
         "techniques": api.availability(devices),
@@ -42,6 +43,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         out.append(f"device    {device['id']}: {device['name']}, {format_bytes(device['memory_bytes'])}")
         for name, reason in report["techniques"][device["id"]].items():
             out.append(f"          {name}: {reason or 'available'}")
+    out += [f"device    {reason}" for reason in report["left_out"]]
     return out
 
 

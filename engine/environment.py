@@ -14,6 +14,18 @@ import torch
 from engine.devices import Device, cpu_name, usable_cpus
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "torchao", "numpy", "triton")
+_THROTTLE_REASONS = {
+    "GpuIdle": "idle",
+    "ApplicationsClocksSetting": "clocks set by an administrator",
+    "SwPowerCap": "power limit",
+    "HwSlowdown": "hardware slowdown",
+    "SyncBoost": "kept in step with other GPUs",
+    "SwThermalSlowdown": "too hot (driver)",
+    "HwThermalSlowdown": "too hot (hardware)",
+    "HwPowerBrakeSlowdown": "power brake",
+    "DisplayClockSetting": "display clocks",
+}
+"""NVML's names of why clocks are below their maximum, in words."""
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimd", "i8mm", "bf16")
 
 
@@ -77,10 +89,14 @@ def _power_limit(device: Device) -> float | None:
 
 
 class Surroundings:
-    """What went on beside the run: CPU taken by others, GPU clocks, foreign processes. Recorded, never hidden."""
+    """What went on beside the run: CPU taken by others, GPU clocks, foreign processes. Recorded, never hidden.
+
+    Made before CUDA starts in this process.
+    """
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        self._gpu_before = _gpu(device) if device.kind == "cuda" else {}
         self._start = _cpu_times()
         self._own = sum(os.times()[:4])
 
@@ -93,29 +109,63 @@ class Surroundings:
         if total > 0:
             facts["cpu_share_of_others"] = round(max(0.0, busy - own) / total, 4)
             facts["cpu_share_stolen"] = round(steal / total, 4)
-        return facts | (self._gpu() if self.device.kind == "cuda" else {})
-
-    def _gpu(self) -> dict[str, Any]:
-        import pynvml
-
-        handle = pynvml.nvmlDeviceGetHandleByUUID(self.device.uuid)
-        facts: dict[str, Any] = {}
-        readers: dict[str, Callable[[], Any]] = {
-            "sm_clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM),
-            "memory_clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM),
-            "temperature_celsius": lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
-            "power_watts": lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
-            "throttle_reasons": lambda: pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle),
-            "gpu_processes": lambda: len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)),
-        }
-        for name, read in readers.items():
-            try:
-                facts[name] = read()
-            except pynvml.NVMLError as error:
-                facts[name] = f"not measured: {error}"
-        if isinstance(facts["gpu_processes"], int) and facts["gpu_processes"] > 1:
-            facts["contended"] = f"{facts['gpu_processes'] - 1} other processes on the GPU"
+        if self.device.kind == "cuda":
+            before, after = self._gpu_before, _gpu(self.device)
+            facts |= {"gpu_before": before, "gpu_after": after}
+            if shared := _shared(before, "before") + _shared(after, "after"):
+                facts["contended"] = ", ".join(shared)
         return facts
+
+
+def _shared(gpu: dict[str, Any], when: str) -> list[str]:
+    n = gpu.get("foreign_processes")
+    return [f"{n} other process{'es' if n != 1 else ''} on the GPU {when} the run"] if isinstance(n, int) and n else []
+
+
+def _gpu(device: Device) -> dict[str, Any]:
+    """One reading of the GPU. What the driver does not tell is a text, 'not measured: ...'."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(device.uuid)
+    except pynvml.NVMLError as error:
+        return {"not_measured": str(error)}
+    readers: dict[str, Callable[[], Any]] = {
+        "sm_clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM),
+        "memory_clock_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM),
+        "temperature_celsius": lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
+        "power_watts": lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+        "throttle_reasons": lambda: pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle),
+        "foreign_processes": lambda: _foreign(len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))),
+    }
+    facts: dict[str, Any] = {}
+    for name, read in readers.items():
+        try:
+            facts[name] = read()
+        except pynvml.NVMLError as error:
+            facts[name] = f"not measured: {error}"
+    if isinstance(facts["throttle_reasons"], int):
+        facts["throttled_by"] = _throttled_by(facts["throttle_reasons"])
+    return facts
+
+
+def _foreign(processes: int) -> int:
+    """Those of the GPU's processes that are not this one.
+
+    It is one of them as soon as CUDA has started in it. Counted, not looked for: in a container the driver lists the
+    process numbers of the host, or none at all.
+    """
+    return max(0, processes - 1 if torch.cuda.is_initialized() else processes)
+
+
+def _throttled_by(reasons: int) -> list[str]:
+    """NVML's bit mask in words; a bit without a name is given as a number."""
+    import pynvml
+
+    words = {getattr(pynvml, f"nvmlClocksEventReason{name}"): text for name, text in _THROTTLE_REASONS.items()}
+    bits = (1 << i for i in range(reasons.bit_length()))
+    return [words.get(bit, hex(bit)) for bit in bits if reasons & bit]
 
 
 def _cpu_times() -> tuple[float, float, float]:

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from engine import child_result
+from engine import child_result, run_folders
 from engine.child_output import Output
 from engine.child_process import MARK_VARIABLE, PARENT_VARIABLE, sweep
 from engine.devices import Device
@@ -61,10 +60,11 @@ class Executor(Protocol):
 
 @dataclass
 class Handle:
-    """One child of LocalExecutor. Its pid is also its process group and its session."""
+    """One child of LocalExecutor. Its pid is also its process group and its session. live: descriptor that keeps its folder."""
 
     process: subprocess.Popen[bytes]
     run_dir: Path
+    live: int
     mark: str
     output: Output
     oom_kills: int
@@ -86,26 +86,24 @@ class LocalExecutor:
         # the kernel kills a child when the *thread* that started it ends, not only when the process does
         assert threading.current_thread() is threading.main_thread(), "start() belongs to the main thread"
         run_dir = run_dir.resolve()
-        if run_dir.exists():  # of a database that is gone: its results must not become ours
-            shutil.rmtree(run_dir)
-        run_dir.mkdir(mode=0o700, parents=True)
-        (run_dir / "cwd").mkdir()
-        (run_dir / child_result.SPEC).write_text(json.dumps(spec.model_dump(mode="json"), allow_nan=False))
         mark = f"{owner}/{secrets.token_hex(8)}"
         environment = _environment(spec, device) | {MARK_VARIABLE: mark}
         oom_kills = _oom_kills()
-        output = Output(run_dir / child_result.LOG)
-        try:
+        with contextlib.ExitStack() as undo:
+            live = run_folders.make(run_dir)
+            undo.callback(os.close, live)
+            (run_dir / "cwd").mkdir()
+            (run_dir / child_result.SPEC).write_text(json.dumps(spec.model_dump(mode="json"), allow_nan=False))
+            output = Output(run_dir / child_result.LOG)
+            undo.callback(output.finish)
             process = subprocess.Popen(
                 [*self._command, str(run_dir)], stdin=subprocess.DEVNULL, stdout=output.pipe, stderr=output.pipe,
                 cwd=run_dir / "cwd", env=environment, pass_fds=tuple(keep_fds), start_new_session=True,
             )  # fmt: skip
-        except BaseException:
-            output.finish()
-            raise
+            undo.pop_all()
         output.close_pipe()
         self._live.add(process.pid)
-        return Handle(process, run_dir, mark, output, oom_kills)
+        return Handle(process, run_dir, live, mark, output, oom_kills)
 
     def poll(self, handle: Handle) -> RunResult | None:
         if handle.result is None:
@@ -123,7 +121,7 @@ class LocalExecutor:
         self._live.discard(pid)
         sweep(handle.mark, self._live)
         handle.output.finish()
-        return child_result.read_result(
+        result = child_result.read_result(
             handle.run_dir,
             exit_code,
             out_of_memory=_oom_kills() > handle.oom_kills and not handle.killed,
@@ -132,6 +130,8 @@ class LocalExecutor:
             host_peak_bytes=max(handle.peak_bytes, usage.ru_maxrss * 1024),
             log_tail=handle.output.tail(),
         )
+        os.close(handle.live)
+        return result
 
     def kill(self, handle: Handle) -> None:
         if handle.result is None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
-from engine import settings
+from engine import api, settings
 from engine.devices import Device, find_device
 from engine.executor import Executor, LocalExecutor
 from engine.locks import DeviceLock
-from engine.measurement import RunResult, Status
+from engine.measurement import Status
 from engine.record import Record, add_run, new_record
 from engine.specs import ExperimentSpec, PlannedRun, expand, run_spec
 
@@ -34,25 +34,22 @@ def run_foreground(
     save: Callable[[Record], None] = lambda record: None,
     executor: Executor | None = None,
 ) -> Record:
-    """Run what is missing of an experiment and return its record; `save` is called after every run.
+    """Run what is missing of an experiment and return its record; `save` is called before the first and after every run.
 
-    `record`: an earlier, unfinished one of the same spec. max_seconds: no new round begins after that time.
+    `record`: an earlier, unfinished one of the same spec. max_seconds: no new round begins after that time. Raises ValueError
+    before anything is measured where it cannot work.
     """
     device = find_device(spec.device)
+    api.check(spec, [device])
+    record = new_record(spec) if record is None else record
+    _bind(record, spec, device)
+    save(record)  # a place that cannot be written is found now, not after hours
     executor = executor or LocalExecutor()
-    if record is None:
-        record = new_record(spec)
-    elif record["experiment"]["spec"] != spec.model_dump(mode="json"):
-        raise ValueError("--resume: the bundle holds another experiment; give the spec that it was started with")
-    if record["experiment"]["bound_device"] not in (None, device.key):
-        raise ValueError(f"--resume: the bundle was measured on {record['experiment']['bound_device']}, this is {device.key}")
-    record["experiment"]["bound_device"] = device.key
-    done = {(r["variant"], r["round"], r["kind"]) for r in record["runs"]}
-    plan = expand(spec)
+    plan, left = expand(spec), missing(record, spec)
     started = time.monotonic()
     current_round = -1
     for number, planned in enumerate(plan):
-        if (planned.variant, planned.round, planned.kind.value) in done:
+        if planned not in left:
             continue
         if planned.round > current_round:
             if max_seconds is not None and current_round >= 0 and time.monotonic() - started > max_seconds:
@@ -64,6 +61,22 @@ def run_foreground(
     return record
 
 
+def missing(record: Record, spec: ExperimentSpec) -> list[PlannedRun]:
+    """What the record does not hold of the runs that the spec asks for, in the order of execution."""
+    done = {(r["variant"], r["round"], r["kind"]) for r in record["runs"]}
+    return [p for p in expand(spec) if (p.variant, p.round, p.kind.value) not in done]
+
+
+def _bind(record: Record, spec: ExperimentSpec, device: Device) -> None:
+    """All runs of an experiment are made on one device."""
+    experiment = record["experiment"]
+    if experiment["spec"] != spec.model_dump(mode="json"):
+        raise ValueError("--resume: the bundle holds another experiment; give the spec that it was started with")
+    if experiment["bound_device"] not in (None, device.key):
+        raise ValueError(f"--resume: the bundle was measured on {experiment['bound_device']}, this is {device.key}")
+    experiment["bound_device"] = device.key
+
+
 def _say(progress: Callable[[int, int, str], None], number: int, total: int, label: str, text: str) -> None:
     progress(number, total, f"{label}: {text}")
 
@@ -72,13 +85,13 @@ def _run_one(
     spec: ExperimentSpec, planned: PlannedRun, device: Device, executor: Executor, record: Record, say: Callable[[str], None]
 ) -> None:
     lock = DeviceLock(device)
-    while not lock.try_acquire():
-        say(f"waiting for {device.id}")
-        time.sleep(_POLL_SECONDS)
     try:
+        while not lock.try_acquire():
+            say(f"waiting: {lock.in_use_by()}")
+            time.sleep(_POLL_SECONDS)
         started_at, started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), time.monotonic()
         folder = settings.runs_dir() / f"{record['experiment']['id']}.{len(record['runs'])}"
-        handle = executor.start(run_spec(spec, planned, device), Path(folder), device=device, keep_fds=(lock.fileno(),))
+        handle = executor.start(run_spec(spec, planned, device), folder, device=device, keep_fds=lock.filenos())
         timed_out = False
         try:
             while (result := executor.poll(handle)) is None:
@@ -90,8 +103,8 @@ def _run_one(
         except BaseException:  # Ctrl-C too: nothing may be left running
             executor.kill(handle)
             raise
-        if timed_out:
-            result = RunResult(Status.TIMED_OUT, f"time limit of {spec.timeout_seconds} s", result.measurements)
+        if timed_out and result.status is Status.FAILED:  # not where it had ended well by itself just before
+            result = replace(result, status=Status.TIMED_OUT, reason=f"time limit of {spec.timeout_seconds} s")
         add_run(record, planned, result, device=device.key, seconds=time.monotonic() - started, started_at=started_at)
     finally:
         lock.release()

@@ -23,7 +23,6 @@ from engine.child_process import die_with_parent
 PAUSE_SECONDS = 0.2
 STOP_SECONDS = 15.0  # the scheduler ends its runs and records why in 10 s
 LONGEST_BACKOFF_SECONDS = 30.0
-_EVERYWHERE = ("0.0.0.0", "::")
 
 _received: list[int] = []
 
@@ -64,7 +63,7 @@ def pages_command(host: str, port: int) -> tuple[str, ...]:
     """The module that serves the pages, and its arguments; everything else is in .streamlit/config.toml."""
     public = urlsplit(settings.public_base_url()).hostname or host
     # a foreign name that resolves to this machine must not reach the pages (DNS rebinding)
-    names = {"*"} if public in _EVERYWHERE else {"localhost", "127.0.0.1", "::1", host, public}
+    names = {"*"} if settings.serves_everywhere() else {"localhost", "127.0.0.1", "::1", host, public}
     allowed = [word for name in sorted(names) for word in ("--server.allowedHosts", name)]
     return ("streamlit", "run", "dashboard/app.py", "--server.address", host, "--server.port", str(port), *allowed)
 
@@ -75,6 +74,8 @@ def _serve(host: str, port: int) -> int:
             time.sleep(PAUSE_SECONDS / 2)
         if not _received and pages.returncode is None:
             print(f"LLM Trade-off Lab: {settings.public_base_url()}", flush=True)
+            if settings.serves_everywhere():
+                _say("links begin with this machine's address; PUBLIC_BASE_URL=http://NAME:PORT sets a name that others know")
             _run_schedulers(pages)  # only now: its first run would slow the pages' start
         if _received:
             return 0

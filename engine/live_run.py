@@ -59,7 +59,7 @@ class LiveRun:
             return
         folder = runs_dir / f"{claim.run_id}.{claim.attempt}"
         self._handle = self._executor.start(
-            run_spec(spec, planned, device), folder, device=device, keep_fds=(self._lock.fileno(),), owner=owner
+            run_spec(spec, planned, device), folder, device=device, keep_fds=self._lock.filenos(), owner=owner
         )
         self._time_limit = spec.timeout_seconds
 

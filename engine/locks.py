@@ -1,4 +1,4 @@
-"""File locks of this machine: one per device and run, and one that tells a scheduler that it succeeds a dead one.
+"""File locks of this machine: who may measure on which device now, and whom a scheduler succeeds.
 
 Kernel locks (flock): they end with the processes that hold them, however those end. No database, no waiting.
 """
@@ -18,46 +18,74 @@ _HOLDER_BYTES = 200
 
 
 class DeviceLock:
-    """The lock of one device, across all schedulers and data directories of a user; reusable.
+    """The right to measure on one device, across all schedulers and data directories of a user; reusable.
 
-    It is held by a descriptor that the child inherits: a run that outlives its scheduler keeps its device reserved.
+    One run per device; and CPU and GPU runs never at once, because a GPU run is driven by the CPU: a CPU run has the machine
+    for itself, GPU runs share it. Held by descriptors that the child inherits: a run that outlives its scheduler keeps them.
     Raises ValueError where the folder of the locks cannot be trusted.
+
+    Nobody starves: whoever has a device and waits for the machine takes the turn, and then no other run may begin before
+    it. So it waits for the runs that go on, and for those of the few that had the turn before; among those who look for the
+    turn at the same time, chance decides. The price: GPUs stand idle while a CPU run waits for the longest of their runs.
     """
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self._path = _private_folder() / f"{device.id}.lock"
+        folder = _private_folder()
+        self._path = folder / f"{device.id}.lock"
+        self._turn_path, self._machine_path = folder / "turn.lock", folder / "machine.lock"
         self._fd: int | None = None
+        self._turn: int | None = None
+        self._machine: int | None = None
 
     def try_acquire(self, purpose: str = "") -> bool:
-        """Take the lock now or not at all."""
-        assert self._fd is None, "acquired twice"
-        self._fd = _locked(self._path)
-        if self._fd is not None:
+        """Take what is free. False: not all of it; what we have keeps our place, so try again soon, or `release`."""
+        assert self._machine is None, "acquired twice"
+        if self._fd is None:
+            self._fd = _locked(self._path)
+            if self._fd is None:
+                return False
             self.note_holder(os.getpid(), purpose)
-        return self._fd is not None
+        if self._turn is None:
+            self._turn = _locked(self._turn_path)
+        if self._turn is not None:
+            self._machine = _locked(self._machine_path, shared=self.device.kind != "cpu")
+        if self._machine is None:
+            return False
+        self._give_up_turn()
+        return True
 
     def note_holder(self, pid: int, purpose: str) -> None:
-        """Who has the lock and for what, for those who wait. The lock must be held."""
-        _overwrite(self.fileno(), f"pid {pid}{f' ({purpose})' if purpose else ''}".encode()[:_HOLDER_BYTES])
+        """Who has the device and for what, for those who wait. It must be ours."""
+        assert self._fd is not None, "not acquired"
+        _overwrite(self._fd, f"pid {pid}{f' ({purpose})' if purpose else ''}".encode()[:_HOLDER_BYTES])
 
     def in_use_by(self) -> str:
         """For the side that waits: 'cpu is in use by pid 12 (run 3.1)'."""
+        if self._fd is not None:
+            return f"{self.device.id} waits for runs on other devices; CPU and GPU runs of one machine would disturb each other"
         holder = b""
         with contextlib.suppress(OSError):
             holder = self._path.read_bytes()[:_HOLDER_BYTES]
         return f"{self.device.id} is in use by {holder.decode(errors='replace') or 'another process'}"
 
     def release(self) -> None:
-        """Give up our descriptor. The device stays reserved while a process that inherited it lives."""
-        if self._fd is not None:
-            os.close(self._fd)  # not LOCK_UN: it would unlock the inherited descriptor too
-            self._fd = None
+        """Give up our descriptors. Device and machine stay reserved while a process that inherited them lives."""
+        self._give_up_turn()
+        for fd in (self._machine, self._fd):
+            if fd is not None:
+                os.close(fd)  # not LOCK_UN: it would unlock the inherited descriptor too
+        self._machine = self._fd = None
 
-    def fileno(self) -> int:
-        """The descriptor that a child must inherit."""
-        assert self._fd is not None, "not acquired"
-        return self._fd
+    def _give_up_turn(self) -> None:
+        if self._turn is not None:
+            os.close(self._turn)
+            self._turn = None
+
+    def filenos(self) -> tuple[int, int]:
+        """The descriptors that a child must inherit."""
+        assert self._fd is not None and self._machine is not None, "not acquired"
+        return self._fd, self._machine
 
 
 class SchedulerLock:
@@ -87,11 +115,11 @@ class SchedulerLock:
             self._fd = None
 
 
-def _locked(path: Path) -> int | None:
+def _locked(path: Path, shared: bool = False) -> int | None:
     """A descriptor that holds the lock of this file, or None. Files are never removed: two could then both be locked."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,13 @@ def cache_bytes(cache: Any) -> int:
     if cache is None:
         return 0
     return storage_bytes(*(t for layer in cache.layers for t in (getattr(layer, "keys", None), getattr(layer, "values", None))))
+
+
+def release(device: str) -> None:
+    """Give back what nothing holds any more, so that whatever is loaded next finds the room."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 def reset_peak(device: str) -> bool:

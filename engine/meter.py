@@ -19,11 +19,12 @@ from engine.measurement import Measurement, Point, Status
 
 
 class Meter:
-    """Records measurements of one run. `device` is "cpu" or "cuda"."""
+    """Records measurements of one run. `device` is "cpu" or "cuda"; `details` are JSON facts beside the metrics."""
 
     def __init__(self, run_dir: Path, device: str) -> None:
         self.device = device
         self.recorded: list[Measurement] = []
+        self.details: dict[str, Any] = {}
         self._results = run_dir / "results.jsonl"
         self._progress = run_dir / "progress.json"
 
@@ -37,8 +38,12 @@ class Meter:
         self._append(Measurement(metric, dict(point or {}), tuple(samples), tuple(warmups), value))
 
     def record_failure(self, metrics: Sequence[str], point: Point, status: Status, reason: str) -> None:
-        """A point that could not be measured is a result of its own: it keeps its status and reason."""
-        for name in metrics:
+        """A point that could not be measured is a result of its own: it keeps its status and reason.
+
+        What the point has measured before it failed stands; only the metrics that are still missing get a row.
+        """
+        measured = {m.metric for m in self.recorded if m.point == point}
+        for name in (n for n in metrics if n not in measured):
             self._append(Measurement(name, dict(point), status=status, reason=reason))
 
     def _append(self, measurement: Measurement) -> None:
@@ -56,6 +61,25 @@ class Meter:
         """Seconds on a monotonic clock, after the device has finished all queued work."""
         self.synchronize()
         return time.perf_counter()
+
+    def device_seconds(self, call: Callable[[], Any]) -> tuple[float | None, Any]:
+        """Run a call between two CUDA events. Returns (seconds by the GPU's own clock, None on a CPU; what the call returned).
+
+        A cross-check of wall time, never a metric: a reading that fails must not cost the run. What is wrong with the
+        device itself shows at the next `now`.
+        """
+        if self.device != "cuda":
+            return None, call()
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        result = call()
+        try:
+            end.record()
+            end.synchronize()
+            return float(start.elapsed_time(end)) / 1000, result
+        except RuntimeError as error:
+            self.details["device_seconds_not_measured"] = str(error).splitlines()[0]
+            return None, result
 
     def peak_of(self, call: Callable[[], Any]) -> tuple[dict[str, int], Any]:
         """Run a call in a memory pass of its own. Returns ({metric: peak bytes}, what the call returned)."""

@@ -27,7 +27,8 @@ def prepare() -> None:
 
     if queries.count_experiments(db) == 0:
         api.submit(db, load_spec("quickstart"), request_key="quickstart")
-    references.import_references(db)
+    for problem in references.import_references(db):
+        print(f"reference results left out: {problem}", file=sys.stderr)
 
 
 def main() -> int:

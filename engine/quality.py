@@ -4,10 +4,12 @@ Protocol: the first N tokens in disjoint windows of one context length; every to
 log-softmax in float32. Perplexity is exp of the token-weighted mean negative log-likelihood. Samples are blocks of 128
 positions, because tokens beside each other are correlated and pairing by block keeps the interval honest.
 The baseline's log-probabilities are kept as one .npy file per (model, text, baseline, machine), made again where absent.
+Where they cannot be had, perplexity is measured all the same, and fidelity says why it is not.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -16,17 +18,22 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+import psutil
 import torch
 
+from engine.measurement import Status
 from engine.meter import Meter
 from engine.technique import Session
 
 BLOCK = 128
+FIDELITY = ("kl_divergence", "top1_agreement")
 KEPT_REFERENCES = 4
 """Baseline files that stay on disk, newest first: one of SmolLM2 and 4,096 tokens takes 0.8 GB."""
+
+_Output = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass
@@ -34,11 +41,13 @@ class QualityReference:
     """The baseline's log-probabilities, float32, shape (predicted tokens, vocabulary).
 
     `is_baseline` says that this run is the baseline itself: it writes the file and is compared with nothing.
+    `problem` says why the file could not be made.
     """
 
     folder: Path
     identity: dict[str, Any]
     is_baseline: bool
+    problem: str | None = None
 
     @property
     def path(self) -> Path:
@@ -61,7 +70,7 @@ def windows(session: Session, text: str, tokens: int, context: int) -> list[torc
     return [ids[i : i + context].unsqueeze(0) for i in range(0, tokens - context + 1, context)]
 
 
-def log_probabilities(session: Session, chunks: list[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def log_probabilities(session: Session, chunks: list[torch.Tensor]) -> Iterator[_Output]:
     """For each window: (log-probabilities float32 (context - 1, vocabulary), targets int64 (context - 1,))."""
     for ids in chunks:
         ids = ids.to(session.torch_device)
@@ -71,17 +80,27 @@ def log_probabilities(session: Session, chunks: list[torch.Tensor]) -> Iterator[
 
 
 class _Writer:
-    """Writes log-probabilities window by window; the file appears under its name only when it is whole."""
+    """Writes log-probabilities window by window; the file appears under its name only when it is whole, else not at all."""
 
     def __init__(self, reference: QualityReference, rows: int) -> None:
         self._final, self._rows, self._row = reference.path, rows, 0
         self._temporary = self._final.with_suffix(f".{os.getpid()}.tmp")
         self._array: np.memmap[Any, Any] | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # absent where the file is whole; what cannot be deleted is swept by a later writer
+            self._temporary.unlink()
+
     def append(self, logp: torch.Tensor) -> None:
-        """Raises OSError with the sizes if the disk is too full for the whole file."""
+        """Raises OSError with the sizes if the disk is too full for the whole file, ValueError for what is no number."""
+        if logp.isnan().any():
+            raise ValueError("perplexity: the baseline's outputs are not numbers")
         if self._array is None:
             self._final.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(self._final.parent)
             needed, free = self._rows * logp.shape[1] * 4, shutil.disk_usage(self._final.parent).free
             if needed + 2**28 > free:
                 raise OSError(f"no_disk: baseline logits need {needed >> 20} MiB; {free >> 20} MiB are free in {self._final.parent}")
@@ -101,11 +120,31 @@ def _forget_older(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _sweep(folder: Path) -> None:
+    """Delete the unfinished files of processes that were killed while they wrote; they would fill the disk unseen."""
+    for path in folder.glob("*.tmp"):
+        pid = path.suffixes[-2].removeprefix(".") if len(path.suffixes) > 1 else ""
+        if pid.isdecimal() and (int(pid) == os.getpid() or not psutil.pid_exists(int(pid))):
+            path.unlink(missing_ok=True)
+
+
+def _kept(outputs: Iterator[_Output], reference: QualityReference, rows: int) -> Iterator[_Output]:
+    """Pass the outputs on and write them by the way. A disk that refuses is noted as the reference's problem."""
+    with _Writer(reference, rows) as writer:
+        for logp, targets in outputs:
+            if reference.problem is None:
+                try:
+                    writer.append(logp)
+                except OSError as error:
+                    reference.problem = f"the baseline's logits could not be kept: {error}"
+            yield logp, targets
+
+
 def write_reference(session: Session, chunks: list[torch.Tensor], reference: QualityReference) -> None:
     """Compute and keep the baseline's log-probabilities, without measuring."""
-    writer = _Writer(reference, _predicted(chunks))
-    for logp, _ in log_probabilities(session, chunks):
-        writer.append(logp)
+    with _Writer(reference, _predicted(chunks)) as writer:
+        for logp, _ in log_probabilities(session, chunks):
+            writer.append(logp)
 
 
 def _predicted(chunks: list[torch.Tensor]) -> int:
@@ -113,17 +152,20 @@ def _predicted(chunks: list[torch.Tensor]) -> int:
 
 
 def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], reference: QualityReference, point: dict[str, Any]) -> None:
-    """Record perplexity, and against the reference KL divergence and top-1 agreement. The baseline leaves the reference behind."""
-    base = None if reference.is_baseline else np.load(reference.path, mmap_mode="r")
-    writer = _Writer(reference, _predicted(chunks)) if reference.is_baseline and not reference.path.exists() else None
+    """Record perplexity, and against the reference KL divergence and top-1 agreement. The baseline leaves the reference behind.
+
+    What keeps the baseline from writing the file is noted in `reference.problem`: its perplexity does not need the file.
+    """
+    base = None if reference.is_baseline or reference.problem else np.load(reference.path, mmap_mode="r")
+    outputs = log_probabilities(session, chunks)
+    if reference.is_baseline and not reference.path.exists():
+        outputs = _kept(outputs, reference, _predicted(chunks))
     nll: list[tuple[float, int]] = []
     kl: list[tuple[float, int]] = []
     same: list[tuple[float, int]] = []
     row = 0
-    for step, (logp, targets) in enumerate(log_probabilities(session, chunks), 1):
+    for step, (logp, targets) in enumerate(outputs, 1):
         meter.phase("perplexity", step, len(chunks))
-        if writer is not None:
-            writer.append(logp)
         for start in range(0, logp.shape[0], BLOCK):
             block, target = logp[start : start + BLOCK], targets[start : start + BLOCK]
             n = block.shape[0]
@@ -141,6 +183,8 @@ def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], referenc
         # A divergence is never negative; rounding may leave -1e-9 where the variant equals the baseline.
         meter.record("kl_divergence", [max(s / n, 0.0) for s, n in kl], point, value=max(_weighted(kl), 0.0))
         meter.record("top1_agreement", [s / n for s, n in same], point, value=_weighted(same))
+    elif not reference.is_baseline:
+        meter.record_failure(FIDELITY, point, Status.FAILED, str(reference.problem))
 
 
 def _weighted(blocks: list[tuple[float, int]]) -> float:

@@ -9,7 +9,6 @@ import hashlib
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from engine.measurement import RunResult, Status
@@ -48,32 +47,9 @@ def add_run(record: Record, planned: PlannedRun, result: RunResult, *, device: s
         "status": result.status.value, "reason": result.reason, "device": device, "attempt": 1, "phase": None, "cancel": False,
         "started_at": started_at, "ended_at": _now(), "seconds": seconds, "environment": environment,
         "evidence": result.evidence, "details": result.details, "host_peak_bytes": result.host_peak_bytes,
-        "log_tail": result.log_tail if result.status is Status.FAILED else None,
+        "log_tail": result.log_tail if result.status in (Status.FAILED, Status.TIMED_OUT) else None,
         "measurements": [asdict(m) | {"status": m.status.value, "n_samples": len(m.samples)} for m in result.measurements],
     })  # fmt: skip
-
-
-def save_bundle(record: Record, path: Path) -> None:
-    """Write a record as one JSON file, by rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(record, allow_nan=False, indent=1))
-    temporary.replace(path)
-
-
-def load_bundle(path: Path) -> Record:
-    """Read a bundle. Raises ValueError that says what is wrong with the file."""
-    try:
-        record = json.loads(path.read_text())
-    except OSError as error:
-        raise ValueError(f"bundle: cannot read {path}: {error.strerror}") from None
-    except ValueError:
-        raise ValueError(f"bundle: {path} is not JSON; it may have been cut off") from None
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        found = record.get("format") if isinstance(record, dict) else None
-        raise ValueError(f"bundle: {path} has format {found!r}; this version reads {FORMAT!r}")
-    if missing := [k for k in ("experiment", "variants", "environments", "runs") if k not in record]:
-        raise ValueError(f"bundle: {path} has no {missing[0]!r}")
-    return record
 
 
 def _now() -> str:

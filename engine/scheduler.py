@@ -41,7 +41,7 @@ def serve(db: Engine) -> None:
 
 
 class Scheduler:
-    """Runs what is queued on the given devices of this machine, one run per device at a time.
+    """Runs what is queued on the given devices of this machine, one run per device, CPU and GPU runs never at once.
 
     availability: {device id: {technique: reason or None}}, published for the page. Methods belong to the main thread.
     """
@@ -56,6 +56,7 @@ class Scheduler:
         self._beat_seconds, self._pause = beat, pause
         self._reaper = liveness.Reaper(db, lease)
         self._lock = SchedulerLock()
+        self._locks = {device: DeviceLock(device) for device in self._devices}
         self._predecessor: str | None = None
         self._beaten: float | None = None
         self._live: dict[Device, LiveRun] = {}
@@ -135,23 +136,25 @@ class Scheduler:
     def _claim(self, device: Device) -> None:
         """Start the next run for a free device. A device with nothing to do asks again after a while, not in every loop."""
         self._ask_again[device] = time.monotonic() + self._beat_seconds
-        lock = DeviceLock(device)
-        if not lock.try_acquire():
-            self._say(lock.in_use_by())
-            return
+        offer, lock, waits = queue.Offer(device.key, (device.kind, device.id, device.key)), self._locks[device], False
         try:
-            claim = queue.claim(self._db, self.id, queue.Offer(device.key, (device.kind, device.id, device.key)))
+            if not queue.has_work(self._db, offer):
+                return
+            if waits := not lock.try_acquire():
+                self._say(lock.in_use_by())
+                return
+            claim = queue.claim(self._db, self.id, offer)
             if claim is None:
                 return
             lock.note_holder(os.getpid(), f"run {claim.run_id}.{claim.attempt}")
             self._live[device] = LiveRun(claim, device, lock, self._executor, self.id)
         finally:
-            if device not in self._live:
+            if device not in self._live and not waits:  # what waits keeps its place
                 lock.release()
 
     def _drop(self, device: Device) -> None:
         self._live.pop(device).release()
-        self._ask_again[device] = 0.0
+        self._ask_again = dict.fromkeys(self._devices, 0.0)  # all of them: another kind of device may have waited for this one
 
     def _shut_down(self) -> None:
         """End the live runs and write what became of them; what cannot be written now, the next scheduler finds."""
@@ -166,6 +169,8 @@ class Scheduler:
             with self._tolerating_trouble():
                 run.report(self._db, self._beat_seconds)
             self._drop(device)
+        for lock in self._locks.values():
+            lock.release()
         with self._tolerating_trouble():
             liveness.retire(self._db, self.id)
         self._lock.release()

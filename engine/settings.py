@@ -7,12 +7,13 @@
 | LAB_MODELS | root of local directory models | <LAB_DATA>/local_models |
 | LAB_LOCKS | device locks, shared by all data directories of a user | <tmp>/llm-tradeoff-lab-<uid> |
 | HOST, PORT | address of the page | 127.0.0.1, 8501 |
-| PUBLIC_BASE_URL | what links begin with | http://HOST:PORT |
+| PUBLIC_BASE_URL | what links begin with | http://HOST:PORT; for HOST=0.0.0.0 this machine's address in its network |
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -63,8 +64,33 @@ def port() -> int:
     return int(value)
 
 
+def serves_everywhere() -> bool:
+    """Whether the page is served on all networks under no known name; links then begin with a guess."""
+    return host() in _EVERYWHERE and not os.environ.get("PUBLIC_BASE_URL")
+
+
 def public_base_url() -> str:
-    return (os.environ.get("PUBLIC_BASE_URL") or f"http://{host()}:{port()}").rstrip("/")
+    if url := os.environ.get("PUBLIC_BASE_URL"):
+        return url.rstrip("/")
+    name = _outbound_address(*_EVERYWHERE[host()]) if host() in _EVERYWHERE else host()
+    return f"http://{f'[{name}]' if ':' in name else name}:{port()}"
+
+
+_EVERYWHERE = {
+    "0.0.0.0": (socket.AF_INET, "192.0.2.1", "127.0.0.1"),
+    "::": (socket.AF_INET6, "2001:db8::1", "::1"),
+}
+"""HOST that means all networks: address family, an address that belongs to nobody (RFC 5737, RFC 3849), ours without a network."""
+
+
+def _outbound_address(family: socket.AddressFamily, nobody: str, without_network: str) -> str:
+    """The address that others in our network reach us at. Connecting a datagram socket only picks the route; nothing is sent."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((nobody, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return without_network
 
 
 def experiment_link(experiment_id: str) -> str:

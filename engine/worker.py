@@ -14,12 +14,15 @@ import sys  # noqa: E402
 import time  # noqa: E402
 import traceback  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 from engine.devices import Device  # noqa: E402
 from engine.measurement import Status  # noqa: E402
 from engine.specs import RunKind, RunSpec, VariantSpec  # noqa: E402
 from engine.technique import Session, Technique, unsupported_stack  # noqa: E402
+
+if TYPE_CHECKING:
+    from engine.quality import QualityReference
 
 
 def main(run_dir: Path) -> None:
@@ -48,22 +51,24 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
     # bitsandbytes logs a line per matrix product on float32 input: writing them would be part of what is timed
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     meter = Meter(run_dir, "cuda" if device.kind == "cuda" else "cpu")
-    surroundings = Surroundings(device)
+    surroundings = Surroundings(device)  # before CUDA starts in this process
     try:
         result["environment"] = fingerprint(device, spec.threads)
         if spec.kind is RunKind.SPEED:
             _speed(spec, stack, device, meter, result)
         else:
             _quality(spec, stack, device, meter, result)
-        if meter.recorded and not any(m.status is Status.SUCCEEDED for m in meter.recorded):
-            result |= {"status": meter.recorded[0].status, "reason": meter.recorded[0].reason}
+        # loading is measured at no point: that it succeeded says nothing of the work that was asked for
+        points = [m for m in meter.recorded if m.point]
+        if points and not any(m.status is Status.SUCCEEDED for m in points):
+            result |= {"status": points[0].status, "reason": points[0].reason}
     except NotAppliedError as error:
         result |= {"status": Status.FAILED, "reason": str(error)}
     except Exception as error:
         traceback.print_exc()
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
         result |= {"status": status, "reason": f"{type(error).__name__}: {error}"[:2000]}
-    result["details"] |= surroundings.facts()
+    result["details"] |= meter.details | surroundings.facts()
 
 
 def _load(spec: RunSpec, stack: tuple[Technique, ...], device: Device) -> Session:
@@ -94,9 +99,8 @@ def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: A
 
 
 def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:
-    import torch
-
     from engine.loading import checkpoint_identity, collect_evidence
+    from engine.memory import release
     from engine.quality import QualityReference
 
     workload = spec.workload.build()
@@ -105,20 +109,35 @@ def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter:
         "protocol": workload.quality_protocol(Path(spec.texts_dir)),
         "baseline": [t.model_dump() for t in spec.baseline_stack],
         "device": device.name,
-        "torch": torch.__version__,
+        "packages": result["environment"]["packages"],
     }
     reference = QualityReference(Path(spec.artifacts_dir), identity, is_baseline=spec.stack == spec.baseline_stack)
     if not reference.is_baseline and not reference.path.exists():
         meter.phase("computing the baseline's logits again")
-        baseline = _load(spec, VariantSpec(name="baseline", stack=spec.baseline_stack).build(), device)
-        workload.write_quality_reference(baseline, reference)
-        del baseline
-        gc.collect()
+        reference.problem = _write_reference(spec, device, reference)
+        release(meter.device)
     meter.phase("loading the model")
     session = _load(spec, stack, device)
     result["evidence"] = collect_evidence(session, stack)
     workload.measure_quality(session, meter, reference)
     result["details"]["quality"] = identity["protocol"]
+    if reference.problem:
+        result["details"]["quality_reference"] = reference.problem
+
+
+def _write_reference(spec: RunSpec, device: Device, reference: "QualityReference") -> str | None:
+    """Compute the baseline's logits; why that was not possible, or None. All of the baseline is free when this returns."""
+    from engine.loading import collect_evidence
+
+    stack = VariantSpec(name="baseline", stack=spec.baseline_stack).build()
+    try:
+        baseline = _load(spec, stack, device)
+        collect_evidence(baseline, stack)
+        spec.workload.build().write_quality_reference(baseline, reference)
+    except Exception as error:  # whatever ails the baseline, the variant has a perplexity of its own
+        traceback.print_exc()
+        return f"the baseline's logits could not be computed: {type(error).__name__}: {error}"[:2000]
+    return None
 
 
 if __name__ == "__main__":

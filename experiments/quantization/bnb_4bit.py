@@ -43,10 +43,8 @@ class Bnb4bit(Technique):
     def evidence(self, session: Session) -> Evidence:
         import torch
 
-        shown = layer_evidence(session, "Linear4bit", torch.uint8, {"compute_dtype": self.compute_dtype})
-        states = [m.weight.quant_state for m in session.model.modules() if type(m).__name__ == "Linear4bit"]
-        types = sorted({s.quant_type for s in states if s is not None})
-        nested = sorted({bool(s.nested) for s in states if s is not None})
-        facts = shown.facts | {"quant_types": types, "double_quant": nested}
-        wrong = types != [self.quant_type] or nested != [self.double_quant]
-        return Evidence(facts, shown.problem or (f"quantized as {types}, double {nested}" if wrong else None))
+        return layer_evidence(self, session, "Linear4bit", torch.uint8, {
+            "quant_type": lambda m: getattr(m.weight.quant_state, "quant_type", None),
+            "double_quant": lambda m: getattr(m.weight.quant_state, "state2", None) is not None,
+            "compute_dtype": lambda m: str(m.compute_dtype).removeprefix("torch."),
+        })  # fmt: skip

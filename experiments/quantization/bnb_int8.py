@@ -34,4 +34,4 @@ class BnbInt8(Technique):
     def evidence(self, session: Session) -> Evidence:
         import torch
 
-        return layer_evidence(session, "Linear8bitLt", torch.int8, {"threshold": self.threshold})
+        return layer_evidence(self, session, "Linear8bitLt", torch.int8, {"threshold": lambda m: m.state.threshold})

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from engine.measurement import Evidence
-from engine.technique import Session
+from engine.technique import Session, Technique
 
 
-def layer_evidence(session: Session, layer_class: str, dtype: Any, extra: dict[str, Any]) -> Evidence:
-    """All linear layers but the output head must be `layer_class` with weights of `dtype` (a torch dtype)."""
+def layer_evidence(
+    technique: Technique, session: Session, layer_class: str, dtype: Any, options: dict[str, Callable[[Any], Any]]
+) -> Evidence:
+    """All linear layers but the output head must be `layer_class`, with weights of `dtype` (a torch dtype) and the options asked for.
+
+    options: by the option's name, what reads it back from one loaded layer.
+    """
     import torch
 
     linear = {n: m for n, m in session.model.named_modules() if isinstance(m, torch.nn.Linear) or type(m).__name__ == layer_class}
@@ -18,9 +24,17 @@ def layer_evidence(session: Session, layer_class: str, dtype: Any, extra: dict[s
     left = [n for n in linear if n not in replaced and not n.endswith("lm_head")]
     dtypes = Counter(str(m.weight.dtype) for m in replaced.values())
     facts = {"layer": layer_class, "replaced": len(replaced), "not_replaced": len(linear) - len(replaced),
-             "weight_dtypes": dict(dtypes), **extra}
+             "weight_dtypes": dict(dtypes)}
+    found = {option: Counter(read(m) for m in replaced.values()) for option, read in options.items()}
+    facts |= {option: {str(value): n for value, n in counts.items()} for option, counts in found.items()}
     if not replaced:
         return Evidence(facts, f"no layer became {layer_class}")
     if left:
         return Evidence(facts, f"{len(left)} layers were left as they were, {left[0]} first")
-    return Evidence(facts, None if set(dtypes) == {str(dtype)} else f"weights are {', '.join(dtypes)}, not {dtype}")
+    if set(dtypes) != {str(dtype)}:
+        return Evidence(facts, f"weights are {', '.join(dtypes)}, not {dtype}")
+    for option, counts in found.items():
+        wanted = getattr(technique, option)
+        if other := [value for value in counts if value != wanted]:
+            return Evidence(facts, f"{option} is {other[0]} in {counts[other[0]]} layers, {wanted} was asked for")
+    return Evidence(facts)

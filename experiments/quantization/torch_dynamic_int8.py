@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.devices import Device
 from engine.measurement import Evidence
-from engine.technique import Session, Slot, Technique
+from engine.technique import ModelPlan, Session, Slot, Technique
 
 if TYPE_CHECKING:
     from engine.modelspec import ModelSpec
@@ -28,7 +28,7 @@ class TorchDynamicInt8(Technique):
     reference: ClassVar[str] = "https://docs.pytorch.org/docs/stable/quantization.html"
     costs: ClassVar[str] = (
         "One scale per weight matrix: language models lose a lot of quality. A tied output head is untied, so the embedding stays "
-        "float32 beside it. Deprecated by PyTorch in favour of torchao."
+        "float32 beside it. All else computes in float32, also in a model stored in 16 bit. Deprecated by PyTorch in favour of torchao."
     )
 
     def unsupported_reason(
@@ -38,6 +38,10 @@ class TorchDynamicInt8(Technique):
             return "its int8 kernels exist for CPUs only; choose device cpu, or bnb_int8 on a GPU"
         half = [t.name for t in stack if t.name in ("float16", "bfloat16")]
         return f"it needs float32 weights; take {half[0]} out of the stack" if half else None
+
+    def prepare(self, plan: ModelPlan) -> ModelPlan:
+        """Its kernels take and give float32 alone, so a model stored in 16 bit is loaded as float32."""
+        return plan.evolve(dtype="float32")
 
     def apply(self, session: Session) -> None:
         import torch
@@ -54,9 +58,13 @@ class TorchDynamicInt8(Technique):
         quantized = [m for m in session.model.modules() if isinstance(m, torch.ao.nn.quantized.dynamic.Linear)]
         plain = [n for n, m in session.model.named_modules() if type(m) is torch.nn.Linear or type(m).__name__ == "Conv1D"]
         dtypes = sorted({str(m.weight().dtype) for m in quantized})
-        facts = {"quantized_linear_layers": len(quantized), "plain_linear_layers": len(plain), "weight_dtypes": dtypes}
+        others = sorted({str(p.dtype) for p in session.model.parameters() if p.is_floating_point()})
+        facts = {"quantized_linear_layers": len(quantized), "plain_linear_layers": len(plain), "weight_dtypes": dtypes,
+                 "other_parameter_dtypes": others}
         if not quantized:
             return Evidence(facts, "no linear layer was quantized")
+        if others != ["torch.float32"]:
+            return Evidence(facts, f"its layers compute in float32, the rest of the model is {', '.join(others)}")
         return Evidence(facts, f"{len(plain)} layers were left as they were, {plain[0]} first" if plain else None)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,6 +30,14 @@ _TIMED = (
 )
 # Warm-up ends when two calls in a row differ by less than this, or at the cap.
 _STEADY = 0.05
+
+
+class _Call(NamedTuple):
+    """Seconds of one generation: wall time to the first and to the last new token, and of the whole call on the GPU's clock."""
+
+    first: float
+    last: float
+    device: float | None
 
 
 class Generation(Workload):
@@ -71,6 +79,8 @@ class Generation(Workload):
         return max(self.prompt_tokens + self.new_tokens, self.quality_context if self.quality_tokens else 0)
 
     def run(self, session: Session, meter: Meter) -> None:
+        from engine.memory import release
+
         for index, batch in enumerate(self.batch_sizes):
             point: Point = {"batch": batch, "prompt_tokens": self.prompt_tokens, "new_tokens": self.new_tokens}
             try:
@@ -83,7 +93,7 @@ class Generation(Workload):
                 reason = f"batch {batch}: {str(error).splitlines()[0][:300]}"
             else:
                 continue
-            _free(session)
+            release(meter.device)
             meter.record_failure(_TIMED, point, Status.OUT_OF_MEMORY, reason)
             for larger in self.batch_sizes[index + 1 :]:
                 meter.record_failure(_TIMED, point | {"batch": larger}, Status.OUT_OF_MEMORY, f"not tried: batch {batch} did not fit")
@@ -94,7 +104,7 @@ class Generation(Workload):
         meter.phase(f"first call, batch {batch}")
         calls = [self._timed(session, meter, ids)]
         if first:
-            meter.record("first_call_seconds", [calls[0][1]], point)
+            meter.record("first_call_seconds", [calls[0].last], point)
         while len(calls) <= self.max_warmups and not _is_steady(calls):
             meter.phase(f"warm-up, batch {batch}", len(calls), self.max_warmups)
             calls.append(self._timed(session, meter, ids))
@@ -104,12 +114,15 @@ class Generation(Workload):
             calls.append(self._timed(session, meter, ids))
         after = self.new_tokens - 1
         for name, of in {
-            "ttft_seconds": lambda ttft, end: ttft,
-            "inter_token_latency_seconds": lambda ttft, end: (end - ttft) / after,
-            "prefill_tokens_per_second": lambda ttft, end: batch * self.prompt_tokens / ttft,
-            "decode_tokens_per_second": lambda ttft, end: batch * after / (end - ttft),
+            "ttft_seconds": lambda c: c.first,
+            "inter_token_latency_seconds": lambda c: (c.last - c.first) / after,
+            "prefill_tokens_per_second": lambda c: batch * self.prompt_tokens / c.first,
+            "decode_tokens_per_second": lambda c: batch * after / (c.last - c.first),
         }.items():
-            meter.record(name, [of(*c) for c in calls], point, warmups=[of(*c) for c in warmups])
+            meter.record(name, [of(c) for c in calls], point, warmups=[of(c) for c in warmups])
+        if any(c.device is not None for c in calls):
+            clocks = {"device_seconds": [c.device for c in calls], "wall_seconds": [c.last for c in calls]}
+            meter.details.setdefault("clocks", []).append({"batch": batch, **clocks})
         self._memory_pass(session, meter, ids, point)
 
     def _memory_pass(self, session: Session, meter: Meter, ids: Any, point: Point) -> None:
@@ -152,16 +165,21 @@ class Generation(Workload):
             **extra,
         )
 
-    def _timed(self, session: Session, meter: Meter, ids: Any) -> tuple[float, float]:
-        """(seconds to the first new token, seconds to the last), wall time with the device drained before the call."""
+    def _timed(self, session: Session, meter: Meter, ids: Any) -> _Call:
+        """Time one generation, the device drained before it. A token's time is when it reached the host."""
         from engine.stamps import TokenStamps
 
         stamps = TokenStamps()
-        start = meter.now()
-        self.generate(session, ids, streamer=stamps)
+
+        def call() -> float:
+            start = meter.now()
+            self.generate(session, ids, streamer=stamps)
+            return start
+
+        device, start = meter.device_seconds(call)
         if len(stamps.times) != self.new_tokens:
             raise RuntimeError(f"generate() produced {len(stamps.times)} tokens, {self.new_tokens} were asked for")
-        return stamps.times[0] - start, stamps.times[-1] - start
+        return _Call(stamps.times[0] - start, stamps.times[-1] - start, device)
 
     def measures_quality(self) -> bool:
         return self.quality_tokens > 0
@@ -187,13 +205,5 @@ class Generation(Workload):
         measure(session, meter, self._windows(session), reference, point)
 
 
-def _is_steady(calls: list[tuple[float, float]]) -> bool:
-    return len(calls) >= 2 and abs(calls[-1][1] / calls[-2][1] - 1) < _STEADY
-
-
-def _free(session: Session) -> None:
-    import torch
-
-    gc.collect()
-    if session.device.kind == "cuda":
-        torch.cuda.empty_cache()
+def _is_steady(calls: list[_Call]) -> bool:
+    return len(calls) >= 2 and abs(calls[-1].last / calls[-2].last - 1) < _STEADY

@@ -34,6 +34,19 @@ def test_a_device_gets_only_what_it_can_run(db: Engine) -> None:
     assert there is not None and there.experiment_id == named
 
 
+def test_has_work_says_what_a_claim_would_find_and_takes_nothing(db: Engine) -> None:
+    there = queue.Offer("there/cpu", ("cpu", "there/cpu"))
+    assert not queue.has_work(db, CPU)
+    enqueue(db, device="cuda")
+    assert not queue.has_work(db, CPU)
+    enqueue(db, runs=2)
+    assert queue.has_work(db, CPU) and queue.has_work(db, CPU) and queue.has_work(db, there)
+    assert queue.claim(db, "me", CPU) is not None
+    assert queue.has_work(db, CPU) and not queue.has_work(db, there), "it is bound to the first device now"
+    assert queue.claim(db, "me", CPU) is not None
+    assert not queue.has_work(db, CPU)
+
+
 def test_all_runs_of_an_experiment_stay_on_one_device(db: Engine) -> None:
     enqueue(db, runs=2)
     assert queue.claim(db, "me", CPU) is not None

@@ -54,6 +54,28 @@ def test_importing_twice_changes_nothing_and_another_content_is_refused(db: Engi
         records.import_record(db, record, "imported")
 
 
+def test_a_changed_reference_takes_the_place_of_the_stored_one_and_of_nothing_else(db: Engine, record: dict[str, Any]) -> None:
+    experiment = records.import_record(db, copy.deepcopy(record), "reference")
+    record["runs"].pop(0)
+    record["runs"][0]["measurements"][0]["value"] = 0.1
+    assert records.import_record(db, record, "reference") == experiment
+    there = queries.record(db, experiment)
+    assert there is not None and there["experiment"]["source"] == "reference"
+    assert [r["measurements"][0]["value"] for r in there["runs"]] == [0.1]
+    record["runs"][0]["measurements"][0]["value"] = 0.2
+    with pytest.raises(ValueError, match="with other content is there already; delete it first"):
+        records.import_record(db, record, "imported")
+
+
+def test_a_spoilt_reference_leaves_the_stored_one(db: Engine, record: dict[str, Any]) -> None:
+    experiment = records.import_record(db, copy.deepcopy(record), "reference")
+    record["runs"][1]["measurements"][0]["value"] = "fast"
+    with pytest.raises(ValueError, match="bundle:"):
+        records.import_record(db, record, "reference")
+    there = queries.record(db, experiment)
+    assert there is not None and len(there["runs"]) == 2
+
+
 @pytest.mark.parametrize("spoil", [
     lambda r: r["experiment"].pop("title"),
     lambda r: r["runs"][1].pop("status"),

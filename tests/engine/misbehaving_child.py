@@ -46,6 +46,13 @@ def hang() -> None:
     time.sleep(600)
 
 
+def linger() -> None:
+    """Has handed everything in, and does not end."""
+    print("still here")
+    succeed()
+    hang()
+
+
 def stubborn() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

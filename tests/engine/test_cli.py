@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from engine.settings import REPOSITORY
+from engine.settings import REPOSITORY, data_dir
+from tests.records import build_record
 
 TINY: dict[str, Any] = {
     "title": "=tiny", "model": "local:tiny", "rounds": 3, "baseline": "float32", "variants": ["float32", "bfloat16", "bnb_4bit"],
@@ -73,10 +75,50 @@ def test_an_experiment_from_the_first_command_to_the_export(tmp_path: Path) -> N
     assert json.loads(again.stdout)["id"] == experiment["id"], again.stderr
 
 
+def test_a_spoilt_bundle_is_refused_and_makes_no_database(tmp_path: Path) -> None:
+    record = build_record({"a": {"ttft_seconds": [1.0]}})
+    record["runs"][0]["status"] = "fine"
+    (tmp_path / "spoilt.json").write_text(json.dumps(record))
+    out = engine("import", str(tmp_path / "spoilt.json"))
+    assert (out.returncode, out.stdout) == (2, "")
+    assert "runs.0.status: Input should be 'queued'" in " ".join(out.stderr.split())
+    assert not data_dir().exists()
+
+
 def test_a_failed_run_is_exit_code_1(tmp_path: Path) -> None:
     out = engine("run", tiny_file(tmp_path, timeout_seconds=1, rounds=1, variants=["float32"]), "--json")
     assert out.returncode == 1, out.stderr
     assert json.loads(out.stdout)["variants"][0]["status"] == "timed_out"
+
+
+def test_missing_runs_are_exit_code_1_and_the_command_that_makes_them(tmp_path: Path) -> None:
+    bundle = tmp_path / "out of time.json"
+    out = engine("run", tiny_file(tmp_path, variants=["float32"]), "--rounds", "2", "--bundle", str(bundle), "--max-seconds", "0", "--json")
+    assert out.returncode == 1 and json.loads(out.stdout)["variants"][0]["status"] == "succeeded"
+    said = " ".join(out.stderr.split()).partition("1 runs are missing; go on with: python -m engine ")
+    assert said[1], out.stderr
+    again = engine(*shlex.split(said[2]), "--json")
+    assert again.returncode == 0, again.stderr
+    assert [r["round"] for r in json.loads(bundle.read_text())["runs"]] == [0, 0, 1]
+    assert "missing" not in again.stderr
+
+
+def test_a_bundle_that_cannot_be_written_is_found_before_the_first_run(tmp_path: Path, own_data: Path) -> None:
+    out = engine("run", tiny_file(tmp_path), "--bundle", str(tmp_path / "no-such-folder" / "b.json"))
+    assert (out.returncode, out.stdout) == (2, "")
+    assert "--bundle:" in out.stderr and "cannot be written: No such file or directory" in " ".join(out.stderr.split())
+    assert not (own_data / "runs").exists()
+
+
+@pytest.mark.parametrize("bundle", [False, True])
+def test_a_gpu_that_is_not_here_is_refused_and_not_waited_for(
+    tmp_path: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch, bundle: bool
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    out = engine("run", tiny_file(tmp_path), "--device", "cuda", *(["--bundle", str(tmp_path / "b.json")] if bundle else []))
+    assert (out.returncode, out.stdout) == (2, "")
+    assert "device: 'cuda' is not on this machine (here: cpu)" in " ".join(out.stderr.split())
+    assert not (tmp_path / "b.json").exists()
 
 
 def test_without_json_people_get_a_table(tmp_path: Path) -> None:

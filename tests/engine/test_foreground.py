@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from engine.bundle import load_bundle
+from engine.devices import Device
 from engine.foreground import run_foreground
+from engine.locks import DeviceLock
 from engine.presets import parse_spec
-from engine.record import load_bundle
-from engine.settings import REPOSITORY
+from engine.settings import REPOSITORY, runs_dir
+from engine.specs import ExperimentSpec
+from tests.engine.processes import local_executor
 
 SPEC: dict[str, Any] = {
     "title": "tiny", "model": "local:tiny", "rounds": 2, "baseline": "float32", "variants": ["float32", "bfloat16"],
@@ -82,8 +86,43 @@ def test_time_limit_of_a_run_is_kept() -> None:
     assert record["runs"][0]["reason"] == "time limit of 1 s"
 
 
-@pytest.mark.parametrize(("content", "message"), [("{", "is not JSON"), ("{}", "has format None"), ('{"format": "llm-tradeoff-lab/1"}', "has no 'experiment'")])
-def test_broken_bundles_are_refused(content: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "b.json").write_text(content)
-    with pytest.raises(ValueError, match=message):
-        load_bundle(tmp_path / "b.json")
+def stand_in(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> ExperimentSpec:
+    """The spec of an experiment whose runs are made by misbehaving_child."""
+    (tmp_path / "stand-ins" / mode).mkdir(parents=True)
+    (tmp_path / "stand-ins" / mode / "config.json").write_text("{}")
+    monkeypatch.setenv("LAB_MODELS", str(tmp_path / "stand-ins"))
+    return parse_spec({"title": mode, "model": f"local:{mode}", "rounds": 1, "workload": {"options": {"quality_tokens": 0}}} | changes)
+
+
+def test_a_run_over_its_time_keeps_what_it_had_handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = run_foreground(stand_in("linger", tmp_path, monkeypatch, timeout_seconds=1), executor=local_executor())
+    run = record["runs"][0]
+    assert (run["status"], run["reason"]) == ("timed_out", "time limit of 1 s")
+    assert record["environments"][run["environment"]] == {"device": "test"}
+    assert run["evidence"] == {"float32": {"facts": {"layers": 2}, "problem": None}}
+    assert run["log_tail"] == "still here\n" and run["host_peak_bytes"] > 2**20 and len(run["measurements"]) == 1
+
+
+def test_what_cannot_work_is_refused_before_anything_is_saved() -> None:
+    saved: list[Any] = []
+    with pytest.raises(ValueError, match="model: there is no model directory 'nothing'"):
+        run_foreground(parse_spec(SPEC | {"model": "local:nothing"}), save=saved.append)
+    with pytest.raises(ValueError, match="workload: it needs 5003 tokens of context, tiny-llama has 4096"):
+        run_foreground(parse_spec(SPEC | {"model": "tiny-llama", "workload": {"options": {"prompt_tokens": 5000, "new_tokens": 3}}}), save=saved.append)
+    assert saved == []
+
+
+def test_a_cpu_run_waits_for_the_gpu_runs_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = DeviceLock(Device("cuda:0", "cuda", "a GPU", "here", 2**30))
+    assert gpu.try_acquire()
+    said: list[str] = []
+
+    def progress(done: int, total: int, text: str) -> None:
+        said.append(text)
+        if len(said) == 3:
+            assert not runs_dir().exists()
+            gpu.release()
+
+    record = run_foreground(stand_in("normal", tmp_path, monkeypatch), executor=local_executor(), progress=progress)
+    assert [r["status"] for r in record["runs"]] == ["succeeded"]
+    assert said[2].startswith("baseline, speed, round 1 of 1: waiting: cpu waits for runs on other devices")

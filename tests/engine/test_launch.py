@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -170,6 +171,19 @@ def test_only_known_names_reach_the_pages(labs: list[Lab], bundled: Path) -> Non
     assert lab.ask("/_stcore/stream", Host="lab.example", **upgrade) == 101
     assert lab.ask("/_stcore/stream", Host="localhost", Origin="http://evil.example", **upgrade) == 403
     assert lab.end(signal.SIGHUP) == 0
+
+
+def test_on_all_networks_the_printed_address_can_be_opened(labs: list[Lab], bundled: Path) -> None:
+    lab = launch(labs, bundled, HOST="0.0.0.0")
+    assert lab.process.stdout is not None
+    address = urlsplit(lab.process.stdout.readline().removeprefix("LLM Trade-off Lab: ").strip())
+    assert address.hostname not in (None, "0.0.0.0") and address.port == lab.port
+    connection = http.client.HTTPConnection(str(address.hostname), lab.port, timeout=10)
+    connection.request("GET", "/")
+    assert connection.getresponse().status == 200
+    connection.close()
+    wait_for(lambda: "PUBLIC_BASE_URL=http://NAME:PORT sets a name" in lab.errors.read_text(), 5)
+    assert lab.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

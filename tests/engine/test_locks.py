@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.devices import Device
 from engine.locks import DeviceLock, SchedulerLock
 from engine.settings import REPOSITORY, locks_dir
 from tests.engine.processes import CPU, processes_under, wait_for
@@ -19,21 +21,32 @@ HOLD = """
 import sys, time
 from engine.devices import Device
 from engine.locks import DeviceLock
-lock = DeviceLock(Device("cpu", "cpu", "a processor", "here", 2**30))
+lock = DeviceLock(Device(sys.argv[1], sys.argv[1].partition(":")[0], "a device", "here", 2**30))
 print(lock.try_acquire("run 7.1"), flush=True)
 time.sleep(600)
 """
 
+GPUS = [Device(f"cuda:{i}", "cuda", "a GPU", "here", 2**30) for i in range(3)]
+
+
+@contextlib.contextmanager
+def held(device: str, took: bool = True) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has a device, or waits for it."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, device], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        try:
+            assert process.stdout.readline() == f"{took}\n"
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
 
 @pytest.fixture
 def holder() -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-c", HOLD], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process.stdout:
-        assert process.stdout.readline() == "True\n"
+    with held("cpu") as process:
         yield process
-        process.kill()
-        process.wait()
 
 
 def test_another_process_waits_and_can_say_for_whom(holder: subprocess.Popen[str]) -> None:
@@ -50,24 +63,92 @@ def test_a_killed_holder_leaves_no_lock(holder: subprocess.Popen[str]) -> None:
     lock.release()
 
 
-def test_released_means_free_and_devices_do_not_share_a_lock() -> None:
+def test_released_means_free() -> None:
     first, second = DeviceLock(CPU), DeviceLock(CPU)
     assert first.try_acquire("one") and not second.try_acquire()
     first.release()
     first.release()  # harmless
     assert second.try_acquire("two")
     assert f"pid {os.getpid()} (two)" in first.in_use_by()
-    other = DeviceLock(type(CPU)("cuda:0", "cuda", "a GPU", "here", 2**30))
-    assert other.try_acquire()
-    other.release()
     second.release()
+
+
+def test_gpus_share_the_machine_and_a_cpu_run_has_it_alone() -> None:
+    first, second, cpu = DeviceLock(GPUS[0]), DeviceLock(GPUS[1]), DeviceLock(CPU)
+    with held("cuda:2"):
+        assert first.try_acquire() and second.try_acquire()
+        assert not cpu.try_acquire()
+        assert cpu.in_use_by().startswith("cpu waits for runs on other devices")
+        first.release()
+        second.release()
+        assert not cpu.try_acquire(), "the GPU of another process is still measured on"
+    assert cpu.try_acquire()
+    assert not first.try_acquire()
+    cpu.release()
+    assert first.try_acquire()
+    first.release()
+
+
+def test_a_gpu_waits_for_the_cpu_run_of_another_process() -> None:
+    gpu = DeviceLock(GPUS[0])
+    with held("cpu"):
+        assert not gpu.try_acquire()
+        assert gpu.in_use_by().startswith("cuda:0 waits for runs on other devices")
+    assert gpu.try_acquire()
+    gpu.release()
+
+
+def test_who_waits_for_the_machine_is_not_overtaken() -> None:
+    running, cpu, later = DeviceLock(GPUS[0]), DeviceLock(CPU), DeviceLock(GPUS[1])
+    assert running.try_acquire()
+    assert not cpu.try_acquire()
+    assert not later.try_acquire(), "it could run beside the other GPU, but the CPU run would then never begin"
+    running.release()
+    assert not later.try_acquire()
+    assert cpu.try_acquire()
+    assert not later.try_acquire() and not running.try_acquire(), "and the CPU run is not disturbed"
+    assert DeviceLock(CPU).try_acquire() is False
+    cpu.release()
+    assert later.try_acquire() and running.try_acquire()
+    later.release()
+    running.release()
+
+
+@pytest.mark.parametrize("how", ["gives up", "dies"])
+def test_who_waits_no_longer_holds_up_nobody(how: str) -> None:
+    running, later = DeviceLock(GPUS[0]), DeviceLock(GPUS[1])
+    assert running.try_acquire()
+    if how == "dies":
+        with held("cpu", took=False):
+            assert not later.try_acquire()
+    else:
+        cpu = DeviceLock(CPU)
+        assert not cpu.try_acquire() and not later.try_acquire()
+        cpu.release()
+    assert later.try_acquire()
+    later.release()
+    running.release()
+
+
+@pytest.mark.parametrize(("inherited", "waiting"), [(CPU, GPUS[0]), (GPUS[0], CPU)], ids=lambda d: d.id)
+def test_a_child_that_inherited_the_machine_keeps_it_reserved(inherited: Device, waiting: Device, tmp_path: Path) -> None:
+    lock, other = DeviceLock(inherited), DeviceLock(waiting)
+    assert lock.try_acquire()
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=lock.filenos(), cwd=tmp_path
+    )
+    lock.release()
+    assert not other.try_acquire()
+    child.communicate()
+    assert wait_for(other.try_acquire)
+    other.release()
 
 
 def test_a_child_that_inherited_the_lock_keeps_the_device_reserved(tmp_path: Path) -> None:
     lock, other = DeviceLock(CPU), DeviceLock(CPU)
     assert lock.try_acquire()
     child = subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=[lock.fileno()], cwd=tmp_path
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=lock.filenos(), cwd=tmp_path
     )
     lock.note_holder(child.pid, "run 8.1")
     lock.release()

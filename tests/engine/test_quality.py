@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import torch
 
 from engine.devices import find_device
 from engine.loading import load_session
-from engine.measurement import Measurement
+from engine.measurement import Measurement, Status
 from engine.meter import Meter
 from engine.modelspec import ModelSpec
 from engine.quality import KEPT_REFERENCES, QualityReference, measure, windows, write_reference
@@ -85,14 +89,42 @@ def test_refusals(tokens: int, context: int, message: str, tiny_model_root: Path
         windows(load(tiny_model_root), load_text(tmp_path).content, tokens, context)
 
 
-def test_full_disk_is_said_before_anything_is_written(tiny_model_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_the_baseline_its_perplexity(tiny_model_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         free = 2**20
 
+    session = load(tiny_model_root)
+    expected = measured(session, reference(tmp_path, is_baseline=True), tmp_path)["perplexity"]
+    shutil.rmtree(tmp_path / "logits")
     monkeypatch.setattr("engine.quality.shutil.disk_usage", lambda path: Full)
-    with pytest.raises(OSError, match="no_disk: baseline logits need"):
-        measured(load(tiny_model_root), reference(tmp_path, is_baseline=True), tmp_path)
-    assert not list((tmp_path / "logits").iterdir())
+    found = measured(session, full := reference(tmp_path, is_baseline=True), tmp_path)
+    assert found == {"perplexity": expected}
+    assert "could not be kept: no_disk: baseline logits need" in (full.problem or "")
+    assert not list((tmp_path / "logits").iterdir()), "said before anything is written"
+    with pytest.raises(OSError, match="no_disk"):
+        write_reference(session, windows(session, load_text(tmp_path).content, 512, 256), full)
+
+
+def test_without_a_reference_fidelity_says_why_and_perplexity_is_measured(tiny_model_root: Path, tmp_path: Path) -> None:
+    absent = reference(tmp_path, is_baseline=False)
+    absent.problem = "the baseline did not fit"
+    found = measured(load(tiny_model_root), absent, tmp_path)
+    assert found["perplexity"].value
+    for name in ("kl_divergence", "top1_agreement"):
+        assert (found[name].status, found[name].reason, found[name].value) == (Status.FAILED, "the baseline did not fit", None)
+
+
+def test_what_killed_processes_left_is_swept_away(tiny_model_root: Path, tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    folder = reference(tmp_path, is_baseline=True).folder
+    folder.mkdir()
+    stale, own, alive, other = (folder / f"{name}.tmp" for name in (f"a.{ended.pid}", f"b.{os.getpid()}", f"c.{os.getppid()}", "notes"))
+    for path in (stale, own, alive, other):
+        path.write_bytes(b"unfinished")
+    measured(load(tiny_model_root), reference(tmp_path, is_baseline=True), tmp_path)
+    assert not stale.exists() and not own.exists(), "a number that is ours again was given to another before"
+    assert alive.exists() and other.exists()
 
 
 def test_broken_model_has_no_perplexity(tiny_model_root: Path, tmp_path: Path) -> None:
@@ -101,6 +133,7 @@ def test_broken_model_has_no_perplexity(tiny_model_root: Path, tmp_path: Path) -
         session.model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match="perplexity"):
         measured(session, reference(tmp_path, is_baseline=True), tmp_path)
+    assert not list((tmp_path / "logits").glob("*")), "nobody may be compared with it"
 
 
 def test_only_the_newest_references_stay_on_disk(tiny_model_root: Path, tmp_path: Path) -> None:

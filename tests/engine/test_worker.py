@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import shutil
 import sys
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ from engine.devices import Device, find_device
 from engine.executor import LocalExecutor
 from engine.measurement import Measurement, RunResult, Status
 from engine.presets import parse_spec
-from engine.specs import PlannedRun, RunKind, run_spec
+from engine.specs import PlannedRun, RunKind, RunSpec, run_spec
 
 SMALL = {"prompt_tokens": 16, "new_tokens": 6, "repeats": 3, "quality_tokens": 256, "quality_context": 128}
 
@@ -24,20 +27,33 @@ def local_models(tiny_model_root: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("LAB_MODELS", str(tiny_model_root))
 
 
-def run(tmp_path: Path, kind: RunKind = RunKind.SPEED, variant: str | dict[str, Any] = "float32", device: Device | None = None,
-        model: str = "local:tiny", command: Sequence[str] | None = None, **options: Any) -> RunResult:
-    extra = [] if variant == "float32" else [{"name": "variant", "stack": [variant]}]
+def planned(kind: RunKind, variant: str | dict[str, Any], device: Device, model: str = "local:tiny", baseline: str = "float32",
+            **options: Any) -> RunSpec:
+    extra = [] if variant == baseline else [{"name": "variant", "stack": [variant]}]
     spec = parse_spec({
-        "title": "t", "model": model, "baseline": "float32", "variants": ["float32", *extra],
+        "title": "t", "model": model, "baseline": baseline, "variants": [baseline, *extra],
         "workload": {"options": SMALL | options},
     })  # fmt: skip
-    planned = PlannedRun(len(spec.variants) - 1, 0, kind)
+    return run_spec(spec, PlannedRun(len(spec.variants) - 1, 0, kind), device)
+
+
+def worker_after(statement: str) -> tuple[str, ...]:
+    """The real child, in a process that is first changed by a statement."""
+    return sys.executable, "-c", f"import runpy, resource; {statement}; runpy.run_module('engine.worker', run_name='__main__')"
+
+
+def run(tmp_path: Path, kind: RunKind = RunKind.SPEED, variant: str | dict[str, Any] = "float32", device: Device | None = None,
+        model: str = "local:tiny", command: Sequence[str] | None = None, baseline: str = "float32", **options: Any) -> RunResult:
     device = device or find_device("cpu")
     executor = LocalExecutor(command) if command else LocalExecutor()
-    handle = executor.start(run_spec(spec, planned, device), tmp_path / f"run{time.monotonic_ns()}", device=device)
+    spec = planned(kind, variant, device, model, baseline, **options)
+    handle = executor.start(spec, tmp_path / f"run{time.monotonic_ns()}", device=device)
     while (result := executor.poll(handle)) is None:
         time.sleep(0.05)
     return result
+
+
+FOUR_GB = worker_after(f"resource.setrlimit(resource.RLIMIT_AS, ({4 * 10**9},) * 2)")
 
 
 def by_name(result: RunResult) -> dict[str, Measurement]:
@@ -84,6 +100,69 @@ def test_quality_run_without_the_baselines_logits_makes_them(tmp_path: Path, own
     assert len(list((own_data / "artifacts").glob("*.npy"))) == 1, "the baseline found the file that the variant had made"
 
 
+def no_fidelity(result: RunResult, reason: str) -> None:
+    assert result.status is Status.SUCCEEDED, result.reason
+    found = by_name(result)
+    assert found["perplexity"].value
+    for name in ("kl_divergence", "top1_agreement"):
+        assert found[name].status is Status.FAILED and found[name].value is None
+        assert (found[name].reason or "").startswith("the baseline's logits could not be computed: ")
+        assert reason in (found[name].reason or "")
+
+
+def test_broken_baseline_leaves_the_variant_its_perplexity(tmp_path: Path, tiny_model_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Embeddings that no float16 can hold: the float16 baseline computes nan, the float32 variant is well."""
+    from safetensors.numpy import load_file, save_file
+
+    weights = shutil.copytree(tiny_model_root / "tiny", tmp_path / "models" / "huge") / "model.safetensors"
+    monkeypatch.setenv("LAB_MODELS", str(tmp_path / "models"))
+    tensors = load_file(weights)
+    tensors["model.embed_tokens.weight"] = tensors["model.embed_tokens.weight"] * 1e8
+    save_file(tensors, weights, metadata={"format": "pt"})
+    base = run(tmp_path, RunKind.QUALITY, "float16", model="local:huge", baseline="float16")
+    assert base.status is Status.FAILED and "not numbers" in (base.reason or "")
+    no_fidelity(run(tmp_path, RunKind.QUALITY, "float32", model="local:huge", baseline="float16"), "outputs are not numbers")
+
+
+def test_disk_that_refuses_the_logits(tmp_path: Path) -> None:
+    """A real refusal: no file may grow beyond 150 kB, the logits take twice that."""
+    limited = worker_after("resource.setrlimit(resource.RLIMIT_FSIZE, (150_000,) * 2)")
+    base = run(tmp_path, RunKind.QUALITY, command=limited)
+    assert base.status is Status.SUCCEEDED, base.reason
+    assert set(by_name(base)) == {"perplexity"}
+    assert "could not be kept: [Errno 27]" in base.details["quality_reference"]
+    no_fidelity(run(tmp_path, RunKind.QUALITY, "bfloat16", command=limited), "[Errno 27]")
+
+
+def test_failed_baseline_is_freed_before_the_variant_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine import loading
+    from engine.quality import QualityReference
+    from engine.worker import _write_reference
+
+    loaded: list[weakref.ref[Any]] = []
+
+    def load_session(*args: Any) -> Any:
+        session = real(*args)
+        loaded.append(weakref.ref(session.model))
+        return session
+
+    real = loading.load_session
+    monkeypatch.setattr(loading, "load_session", load_session)
+    (tmp_path / "file").touch()
+    cpu = find_device("cpu")
+    problem = _write_reference(planned(RunKind.QUALITY, "bfloat16", cpu), cpu, QualityReference(tmp_path / "file", {}, is_baseline=False))
+    gc.collect()
+    assert "FileExistsError" in (problem or "")
+    assert [model() for model in loaded] == [None]
+
+
+def test_other_versions_have_other_logits(tmp_path: Path, own_data: Path) -> None:
+    for package in ("transformers", "bitsandbytes", "torchao"):
+        pretend = f"import importlib.metadata as m; real = m.version; m.version = lambda p: real(p) + ('.1' if p == {package!r} else '')"
+        assert run(tmp_path, RunKind.QUALITY, command=worker_after(pretend)).status is Status.SUCCEEDED
+    assert len(list((own_data / "artifacts").glob("*.npy"))) == 3
+
+
 def test_cache_off_holds_nothing(tmp_path: Path) -> None:
     result = run(tmp_path, variant={"technique": "kv_cache", "options": {"mode": "off"}})
     assert by_name(result)["kv_cache_bytes"].value == 0
@@ -119,10 +198,16 @@ def test_several_batches_are_points(tmp_path: Path) -> None:
 
 def test_out_of_memory_at_a_batch_keeps_the_smaller_ones(tmp_path: Path) -> None:
     """A real refusal: the kernel gives the process no more than 4 GB of addresses."""
-    limited = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, ({4 * 10**9},) * 2); runpy.run_module('engine.worker', run_name='__main__')"
-    result = run(tmp_path, batch_sizes=[1, 4096], prompt_tokens=480, new_tokens=2, repeats=1, command=(sys.executable, "-c", limited))
+    result = run(tmp_path, batch_sizes=[1, 4096], prompt_tokens=480, new_tokens=2, repeats=1, command=FOUR_GB)
     assert result.status is Status.SUCCEEDED, result.reason
     decode = {m.point["batch"]: m for m in result.measurements if m.metric == "decode_tokens_per_second"}
     assert decode[1].status is Status.SUCCEEDED and decode[1].value
     assert decode[4096].status is Status.OUT_OF_MEMORY and decode[4096].value is None
     assert "batch 4096: " in (decode[4096].reason or "")
+
+
+def test_run_whose_every_batch_was_out_of_memory_did_not_succeed(tmp_path: Path) -> None:
+    result = run(tmp_path, batch_sizes=[4096], prompt_tokens=480, new_tokens=2, repeats=1, command=FOUR_GB)
+    assert result.status is Status.OUT_OF_MEMORY
+    assert (result.reason or "").startswith("batch 4096: ")
+    assert by_name(result)["weight_bytes"].value, "loading succeeded and stays"

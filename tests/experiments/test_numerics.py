@@ -63,6 +63,33 @@ def test_sabotaged_technique_is_found_out(technique: Technique, tiny_model_root:
 
 
 @pytest.mark.parametrize(
+    ("name", "got", "wanted"),
+    [
+        ("bnb_4bit", {"quant_type": "fp4"}, {"quant_type": "nf4"}),
+        ("bnb_4bit", {"double_quant": False}, {"double_quant": True}),
+        ("bnb_4bit", {"compute_dtype": "float32"}, {"compute_dtype": "bfloat16"}),
+        ("bnb_int8", {"threshold": 6.0}, {"threshold": 3.5}),
+    ],
+    ids=lambda v: str(v),
+)
+def test_options_are_read_back_from_the_layers(name: str, got: dict[str, Any], wanted: dict[str, Any], tiny_model_root: Path) -> None:
+    applied, asked = discover().technique(name, got), discover().technique(name, wanted)
+    session = load(tiny_model_root, applied)
+    ((option, value),) = got.items()
+    assert collect_evidence(session, [applied])[name]["facts"][option] == {str(value): 14}
+    with pytest.raises(NotAppliedError, match=f"{option} is {value} in 14 layers, {wanted[option]} was asked for"):
+        collect_evidence(session, [asked])
+
+
+def test_one_layer_with_another_option_is_found_out(tiny_model_root: Path) -> None:
+    technique = discover().technique("bnb_int8")
+    session = load(tiny_model_root, technique)
+    session.model.model.layers[1].mlp.up_proj.state.threshold = 0.0
+    with pytest.raises(NotAppliedError, match="threshold is 0.0 in 1 layers, 6.0 was asked for"):
+        collect_evidence(session, [technique])
+
+
+@pytest.mark.parametrize(
     ("name", "below"), [("bfloat16", 0.51), ("float16", 0.51), ("bnb_int8", 0.70), ("bnb_4bit", 0.60)], ids=lambda v: str(v)
 )
 def test_weights_shrink(name: str, below: float, tiny_model_root: Path) -> None:
@@ -81,6 +108,22 @@ def test_gpt2_conv1d_layers_are_quantized(tmp_path: Path) -> None:
     assert facts["quantized_linear_layers"] == 2 * 4 + 1
     assert facts["plain_linear_layers"] == 0
     assert (logits(session) - logits(load(tmp_path))).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("stored", ["bfloat16", "float16"])
+def test_dynamic_int8_of_a_model_stored_in_16_bit(stored: str, tiny_model_root: Path, tmp_path: Path) -> None:
+    """Its kernels refuse 16-bit inputs, so everything else has to be float32."""
+    half = load(tiny_model_root, discover().technique(stored))
+    half.model.save_pretrained(tmp_path / "tiny")
+    half.tokenizer.save_pretrained(tmp_path / "tiny")
+    assert load(tmp_path).model.dtype == getattr(torch, stored), "the model as it is stored"
+    technique = discover().technique("torch_dynamic_int8")
+    session = load(tmp_path, technique)
+    assert collect_evidence(session, [technique])["torch_dynamic_int8"]["facts"]["other_parameter_dtypes"] == ["torch.float32"]
+    assert (logits(session) - logits(load(tmp_path))).abs().max() < 0.1
+    session.model.bfloat16()
+    with pytest.raises(NotAppliedError, match="the rest of the model is torch.bfloat16"):
+        collect_evidence(session, [technique])
 
 
 @pytest.mark.parametrize("mode", ["off", "dynamic", "static"])

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, func, select
 
 from db import queue
 from db.tables import Measurement, Run
+from engine.devices import Device
 from engine.executor import LocalExecutor
 from engine.scheduler import Scheduler
 from engine.settings import REPOSITORY, runs_dir
@@ -69,9 +70,9 @@ def grandchildren(run: str = "1.1") -> list[int]:
     return [int(p) for p in wait_for(lambda: path.exists() and path.read_text()).split()]
 
 
-def in_process(db: Engine, command: Sequence[str] | None = None) -> Scheduler:
+def in_process(db: Engine, command: Sequence[str] | None = None, devices: Sequence[Device] = (CPU,)) -> Scheduler:
     executor = LocalExecutor(command) if command else local_executor()
-    return Scheduler(db, executor, [CPU], lease=LEASE, beat=BEAT, pause=0.05)
+    return Scheduler(db, executor, devices, lease=LEASE, beat=BEAT, pause=0.05)
 
 
 class Process:

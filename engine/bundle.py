@@ -1,0 +1,160 @@
+"""The bundle: one record as a JSON file, checked when it is read so that nothing malformed reaches a database or a page.
+
+Owns the file and what it must hold; the record's meaning is engine/record.py. Imports neither database nor torch.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
+
+from engine.measurement import Status
+from engine.presets import parse_spec
+from engine.record import FORMAT, Record
+from engine.registry import readable
+from engine.specs import ExperimentSpec, RunKind
+
+_REASON_CHARACTERS = 1_000  # what is wrong with one run is often wrong with all
+
+
+def save_bundle(record: Record, path: Path) -> None:
+    """Write a record as one JSON file, by rename. Raises ValueError where it cannot be written."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(json.dumps(record, allow_nan=False, indent=1))
+        try:
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink()
+            raise
+    except OSError as error:
+        raise ValueError(f"--bundle: {path} cannot be written: {error.strerror}; name a file in a folder of your own") from None
+
+
+def load_bundle(path: Path) -> Record:
+    """Read a bundle; its spec is completed with the defaults of this version. Raises ValueError that says what is wrong."""
+    try:
+        text = path.read_text()
+        record = json.loads(text, parse_constant=_refuse)
+    except OSError as error:
+        raise ValueError(f"bundle: cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"bundle: {path} is not JSON; it may have been cut off") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        found = record.get("format") if isinstance(record, dict) else None
+        raise ValueError(f"bundle: {path} has format {found!r}; this version reads {FORMAT!r}")
+    if missing := [k for k in ("experiment", "variants", "environments", "runs") if k not in record]:
+        raise ValueError(f"bundle: {path} has no {missing[0]!r}")
+    try:
+        bundle = _Bundle.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"bundle: {path}: {readable(error)[:_REASON_CHARACTERS]}") from None
+    record["experiment"]["spec"] = bundle.spec().model_dump(mode="json")
+    return record
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _moment(text: str) -> str:
+    if not text.endswith("Z"):
+        raise ValueError(f"{text!r} is not a time in UTC; write 2026-01-31T12:00:00Z")
+    datetime.fromisoformat(text.removesuffix("Z"))
+    return text
+
+
+_Moment = Annotated[str, AfterValidator(_moment)]
+
+
+class _Part(BaseModel):
+    """Strict: what is read is used as it stands in the file, so '1' must not pass for 1. What a later version added is let through."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Experiment(_Part):
+    id: str = Field(pattern=r"^[\w-]{1,32}$")  # stands in links
+    title: str = Field(min_length=1, max_length=200)
+    spec: dict[str, Any]
+    device: str = Field(max_length=200)
+    bound_device: str | None = Field(max_length=200)
+    created_at: _Moment
+
+
+class _Variant(_Part):
+    name: str
+    stack: list[dict[str, Any]]
+    baseline: bool
+
+
+class _Measurement(_Part):
+    metric: str = Field(max_length=64)
+    point: dict[str, int | FiniteFloat | str]
+    status: Status
+    reason: str | None
+    value: FiniteFloat | None
+    samples: list[FiniteFloat]
+    warmups: list[FiniteFloat]
+
+
+class _Run(_Part):
+    variant: NonNegativeInt
+    round: NonNegativeInt
+    kind: RunKind
+    status: Status
+    reason: str | None
+    device: str | None = Field(max_length=200)
+    attempt: NonNegativeInt
+    started_at: _Moment | None
+    ended_at: _Moment | None
+    seconds: FiniteFloat | None
+    environment: str | None
+    evidence: dict[str, Any] | None
+    details: dict[str, Any] | None
+    host_peak_bytes: NonNegativeInt | None
+    log_tail: str | None
+    measurements: list[_Measurement]
+
+
+class _Bundle(_Part):
+    experiment: _Experiment
+    variants: list[_Variant]
+    environments: dict[str, dict[str, Any]]
+    runs: list[_Run]
+
+    def spec(self) -> ExperimentSpec:
+        try:
+            return parse_spec(self.experiment.spec)
+        except ValueError as error:
+            raise ValueError(f"experiment.spec: this version cannot read it: {error}") from None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        spec = self.spec()
+        if (baselines := [v.name for v in self.variants if v.baseline]) != [spec.baseline]:
+            raise ValueError(f"variants: exactly one must be the baseline, {spec.baseline!r}; found {baselines}")
+        written = [(v.name, [t.model_dump(mode="json") for t in v.stack]) for v in spec.variants]
+        if [(v.name, v.stack) for v in self.variants] != written:
+            raise ValueError(f"variants: they are not those of experiment.spec: {', '.join(name for name, _ in written)}")
+        for number, run in enumerate(self.runs):
+            if run.variant >= len(self.variants):
+                raise ValueError(f"runs.{number}.variant: there is no variant {run.variant}, the last one is {len(self.variants) - 1}")
+            if run.round >= spec.rounds:
+                raise ValueError(f"runs.{number}.round: there is no round {run.round}, the last one is {spec.rounds - 1}")
+            if run.environment is not None and run.environment not in self.environments:
+                raise ValueError(f"runs.{number}.environment: {run.environment!r} is not in environments")
+        return self
