@@ -113,7 +113,7 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
 
 def availability(devices: Sequence[Device]) -> dict[str, dict[str, str | None]]:
     """{device id: {technique: reason or None}} on this machine, for default options and a bundled model."""
-    workload = next(iter(discover().workloads.values()))()
+    workload = discover().workload("generation")
     model = ModelSpec(source="bundled", name=next(iter(BUNDLED)))
     return {
         d.id: {name: _reason(cls(), d, model, workload) for name, cls in discover().techniques.items()} for d in devices
