@@ -63,7 +63,7 @@ def check(spec: ExperimentSpec, devices: Sequence[Device]) -> None:
 
 def _does_not_fit(model: ModelSpec, stack: Sequence[Technique], device: Device) -> str | None:
     row = model_row(model)
-    if row["parameters"] is None or any(t.slot.value == "weights" for t in stack):
+    if not row["parameters"] or any(t.slot.value == "weights" for t in stack):
         return None
     dtype = next((t.name for t in stack if t.slot.value == "precision"), row["dtype"])
     needed = row["parameters"] * BYTES_PER_NUMBER[dtype]

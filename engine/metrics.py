@@ -79,7 +79,7 @@ METRICS: dict[str, Metric] = {
         Metric("load_seconds", "Load time", "s", "speed", False, _SPEED,
                "Reading the weights and applying the techniques, once per process."),
         Metric("first_call_seconds", "First call", "s", "speed", False, _SPEED,
-               "The first generation in a fresh process: includes compilation and lazy set-up."),
+               "The first call in a fresh process (of attention: at a length): includes compilation and lazy set-up."),
         Metric("kernel_seconds", "Kernel time", "s", "speed", False, _SPEED,
                "One pass through the kernel: CUDA events on a GPU, with work queued ahead so that launching is not counted; "
                "wall time on a CPU."),

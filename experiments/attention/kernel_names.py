@@ -8,7 +8,6 @@ from typing import Any
 from engine.technique import Session
 from experiments.attention.kernels import Implementation, Kernel, attention_call
 
-_SDPA = "aten::scaled_dot_product_attention"
 _OF_KERNEL = {
     "flash": "aten::_scaled_dot_product_flash_attention", "mem_efficient": "aten::_scaled_dot_product_efficient_attention",
     "cudnn": "aten::_scaled_dot_product_cudnn_attention", "math": "aten::_scaled_dot_product_attention_math",
@@ -64,14 +63,14 @@ def _matches(implementation: Implementation, kernel: Kernel, names: list[str]) -
     def there(*parts: str) -> bool:
         return any(part in name for name in names for part in parts)
 
+    # In a model that torch compiled, what is made of plain operators has no name of its own; fused kernels keep theirs.
+    nameless = there("CompiledFxGraph") and not there("scaled_dot_product", "softmax", "flash")
     if implementation == "sdpa":
-        return _SDPA in names and (kernel == "auto" or there(_OF_KERNEL[kernel]))
+        return there(_OF_KERNEL.get(kernel, "scaled_dot_product")) or (kernel == "math" and nameless)
     if there("scaled_dot_product"):
         return False
     if implementation == "eager":
-        return there("softmax") and not there("flash", "flex")
+        return (there("softmax") and not there("flash", "flex")) or nameless
     if implementation == "tiled":
         return "aten::maximum" in names and not there("softmax")
-    if implementation == "flex_attention":
-        return there("flex", "CompiledFxGraph") and not there("softmax")
-    return there("flash")
+    return there("flex") or nameless if implementation == "flex_attention" else there("flash")
