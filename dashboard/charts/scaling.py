@@ -58,7 +58,7 @@ def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool) -> g
     lost = did_not_fit(frame)
     y = [v * s.factor for v in drawn["value"]] or [1.0]
     low, high = axis_range(min(y), max(y) * 1.3 ** (len(lost) and len(lost) + 1), True, False, room=0.08)
-    _marks(figure, lost, high, colours)
+    _marks(figure, lost, high, frame["x"].min(), colours)
     xs = list(drawn["x"]) + list(lost["x"]) or [1.0]
     ticks = sorted(set(frame["x"]))
     figure.update_xaxes(type="log", title_text=f"{_AXIS.get(key, key.replace('_', ' '))} (log scale)", tickvals=ticks,
@@ -127,14 +127,14 @@ def _guides(figure: go.Figure, drawn: pd.DataFrame, factor: float, colours: Them
         ))  # fmt: skip
 
 
-def _marks(figure: go.Figure, lost: pd.DataFrame, top: float, colours: Theme) -> None:
+def _marks(figure: go.Figure, lost: pd.DataFrame, top: float, first: float, colours: Theme) -> None:
     """Under the upper edge, one below the other, so that two variants at one length are both seen."""
     for row, r in enumerate(lost.itertuples(), 1):
         colour, _, _ = line_look(int(r.position), baseline=bool(r.baseline), colours=colours)
         figure.add_trace(go.Scatter(
             x=[r.x], y=[10 ** (top - row * math.log10(1.3))], mode="markers+text", showlegend=False, cliponaxis=False,
             marker=dict(symbol="x", size=11, color=colour), text=[f"{chart_text(r.variant, 20)}: out of memory"], name="out of memory",
-            textposition="middle left", textfont=dict(size=11, color=colours.text),
+            textposition="middle right" if r.x == first else "middle left", textfont=dict(size=11, color=colours.text),
             customdata=[[chart_text(r.variant, 60), STATUS[r.status], chart_text(r.reason or "", 120)]],
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         ))  # fmt: skip

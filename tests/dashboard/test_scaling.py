@@ -155,6 +155,7 @@ def test_the_page_has_it_for_any_deciding_metric(db: Engine, open_page: Callable
     assert "Out of memory: standard at 512." in texts(page)
     page.segmented_control(key="scaling_metric").select("tflops_per_second").run()
     assert not page.exception
+    assert "Extra peak memory: from" in texts(page), "no model, so no weights: the memory chart has what there is"
     assert "Rate of arithmetic over sequence length" in texts(page)
 
 
