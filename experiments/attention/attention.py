@@ -51,9 +51,8 @@ class Attention(Technique):
         if self.implementation == "flex_attention" and device.kind == "cpu" and getattr(workload, "direction", "") == "forward_backward":
             return "flex_attention has no backward pass on a CPU; set direction to forward, or choose device cuda"
         dtype, where = availability.dtype_of(model, workload, stack)
-        return availability.cannot_run(self.implementation, self.kernel, device, dtype, where) or availability.masks_without_kernel(
-            self.kernel, device, stack
-        )
+        reason = availability.cannot_run(self.implementation, self.kernel, device, dtype, where)
+        return reason or availability.masks_without_kernel(self.kernel, device, stack)
 
     def prepare(self, plan: ModelPlan) -> ModelPlan:
         named = "flash_attention_4" if self.implementation == "flash_attn_4" else self.implementation  # as transformers calls it
