@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -38,6 +38,14 @@ def link(name: str, label: str, params: Mapping[str, str] | None = None, icon: s
 def go(name: str, params: Mapping[str, str] | None = None) -> None:
     """Leave this page for another."""
     st.switch_page(_path(name), query_params=dict(params or {}))
+
+
+def into_address(names: Sequence[str], params: Mapping[str, str]) -> None:
+    """The address says these parameters; those of the names that have no value are gone from it."""
+    for name in names:
+        if name not in params and name in st.query_params:
+            del st.query_params[name]
+    st.query_params.update(params)
 
 
 def _path(name: str) -> Path:

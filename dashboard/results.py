@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import show, store, tables, words
-from dashboard.charts import memory, samples, tradeoff
+from dashboard.charts import memory, samples, scaling, tradeoff
 from dashboard.charts.style import family_of
 from dashboard.decisive import Decisive, decisive
 from dashboard.links import ChartView
@@ -63,6 +63,19 @@ def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) 
 def _at(summary: pd.DataFrame, metric: str, point: str | None) -> str | None:
     """A metric that does not have the point is shown at its own first one."""
     return point if point in set(summary[summary["metric"] == metric]["point_label"]) else None
+
+
+def scaling_charts(summary: pd.DataFrame, decides: Decisive) -> None:
+    """Deciding metrics over the one number that the points differ in; nothing where the speed was not measured at several."""
+    _, key = scaling.scaling_frame(summary, decides.speed)
+    if key is None:
+        return
+    st.header("Scaling", divider="gray")
+    known = [name for name in decides.names if scaling.scaling_frame(summary, name)[1] == key]
+    name = str(st.segmented_control("Over length", known, default=known[0], required=True, key="scaling_metric",
+                                    format_func=lambda n: METRICS[n].label, label_visibility="collapsed") or known[0])  # fmt: skip
+    frame, _ = scaling.scaling_frame(summary, name)
+    show.chart(scaling.scaling(frame, key, name, dark=show.dark()), scaling.describe(frame, key, name), "scaling")
 
 
 def memory_chart(summary: pd.DataFrame, point: str | None, key: str) -> None:

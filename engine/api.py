@@ -68,7 +68,7 @@ def check(spec: ExperimentSpec, devices: Sequence[Device]) -> None:
 
 def _does_not_fit(model: ModelSpec, stack: Sequence[Technique], device: Device) -> str | None:
     row = model_row(model)
-    if row["parameters"] is None or any(t.slot.value == "weights" for t in stack):
+    if not row["parameters"] or any(t.slot.value == "weights" for t in stack):
         return None
     dtype = next((t.name for t in stack if t.slot.value == "precision"), row["dtype"])
     needed = row["parameters"] * BYTES_PER_NUMBER[dtype]
@@ -118,7 +118,7 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
 
 def availability(devices: Sequence[Device]) -> dict[str, dict[str, str | None]]:
     """{device id: {technique: reason or None}} on this machine, for default options and a bundled model."""
-    workload = next(iter(discover().workloads.values()))()
+    workload = discover().workload("generation")
     model = ModelSpec(source="bundled", name=next(iter(BUNDLED)))
     return {
         d.id: {name: _reason(cls(), d, model, workload) for name, cls in discover().techniques.items()} for d in devices

@@ -13,6 +13,7 @@ from typing import Any
 from engine.measurement import Point, Status
 from engine.metrics import METRICS, Metric
 from engine.record import Record
+from engine.registry import discover
 
 NOT_MEASURED = "not measured"
 # What every speed run reports first; stands for the run where nothing at all was measured.
@@ -86,7 +87,7 @@ def cells(record: Record) -> list[Cell]:
     """Every metric x point that any run has, in the order of the metric table and of first appearance.
 
     Speed metrics come from the speed runs, quality and fidelity from the quality runs. Where such runs exist but none
-    has measured anything yet, one cell stands for them, so that no variant is without a row.
+    has measured anything yet, one cell stands for them, so that no variant is without a row: the quality is the workload's.
     Raises ValueError for a metric that this version does not know.
     """
     points: dict[str, dict[str, Point]] = {}
@@ -99,7 +100,7 @@ def cells(record: Record) -> list[Cell]:
     if "speed" in kinds and not any(_run_kind(METRICS[name]) == "speed" for name in points):
         points[_ALWAYS_MEASURED] = {"{}": {}}
     if "quality" in kinds:
-        for name in (n for n, m in METRICS.items() if m.kind == "quality" and n not in points):
+        for name in (n for n in _qualities(record) if n not in points):
             points[name] = {"{}": {}}
     variants = range(len(record["variants"]))
     return [
@@ -107,6 +108,13 @@ def cells(record: Record) -> list[Cell]:
         for name, metric in METRICS.items()
         for key, point in points.get(name, {}).items()
     ]
+
+
+def _qualities(record: Record) -> list[str]:
+    """What the workload measures as quality, or every quality where this version does not know the workload."""
+    workload = discover().workloads.get(record["experiment"]["spec"]["workload"]["name"])
+    names = METRICS if workload is None else workload.quality_metrics
+    return [name for name in names if METRICS[name].kind == "quality"]
 
 
 def _run_kind(metric: Metric) -> str:

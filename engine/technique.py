@@ -7,7 +7,7 @@ catalogue card; its methods act in the child process only, where torch may be im
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -60,6 +60,8 @@ class Session:
     """A loaded model in the child process. Techniques and workloads act on it in place.
 
     model, tokenizer: None where the workload loads none. generate_options are passed to every `model.generate` call.
+    attention: (length, device, causal) -> function of q, k, v, for a workload that calls attention itself; None: the plain formula.
+    workload: what will be done with it, for evidence that depends on it.
     """
 
     model: Any
@@ -70,6 +72,8 @@ class Session:
     seed: int
     texts_dir: Path
     generate_options: dict[str, Any] = field(default_factory=dict)
+    attention: Callable[[int, str, bool], Callable[[Any, Any, Any], Any]] | None = None
+    workload: Workload | None = None
 
     @property
     def torch_device(self) -> str:
@@ -89,6 +93,8 @@ class Technique(BaseModel):
     costs: ClassVar[str]
     environment: ClassVar[str] = "core"
     requires: ClassVar[tuple[str, ...]] = ()
+    needs_model: ClassVar[bool] = True
+    """False where it also acts on a workload that loads no model."""
 
     @classmethod
     def missing_packages(cls) -> str | None:
@@ -131,6 +137,8 @@ def unsupported_stack(
 ) -> str | None:
     """The first reason why this stack cannot run on this machine's device, or None."""
     for technique in stack:
+        if technique.needs_model and model.source == "none":
+            return f"{technique.name}: it changes a model, and there is none here; take it out of the stack"
         reason = technique.missing_packages() or technique.unsupported_reason(device, model, workload, stack)
         if reason:
             return f"{technique.name}: {reason}"

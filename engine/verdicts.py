@@ -146,6 +146,8 @@ def _of_rounds(metric: Metric, pairs: Sequence[tuple[Outcome, Outcome]]) -> Effe
 def _of_blocks(variant: Outcome, baseline: Outcome) -> Effect:
     """Perplexity: one run each, paired by blocks of the same tokens; exp(mean of their log-ratios) is the ratio."""
     assert variant.value is not None and baseline.value is not None
+    if min(variant.value, baseline.value, *variant.samples, *baseline.samples) <= 0:  # an error can be exactly 0
+        return _not_comparable("0 in some blocks; there is no ratio")
     centre = math.log(variant.value) - math.log(baseline.value)
     n = len(variant.samples)
     if n != len(baseline.samples):

@@ -74,10 +74,13 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
 def _load(spec: RunSpec, stack: tuple[Technique, ...], device: Device) -> Session:
     from engine.loading import load_session
 
-    return load_session(
+    workload = spec.workload.build()
+    session = load_session(
         spec.model, stack, device, spec.seed, Path(spec.models_dir), Path(spec.local_models_dir), Path(spec.texts_dir),
-        spec.workload.build().head,
-    )
+        workload.head,
+    )  # fmt: skip
+    session.workload = workload
+    return session
 
 
 def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:

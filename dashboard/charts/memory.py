@@ -1,4 +1,4 @@
-"""Memory per variant as bars: weights, KV cache and peak of a call."""
+"""Memory per variant as bars: weights, KV cache and peak of a call; the extra peak where no model is loaded."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from engine.metrics import metric
 
 SHOWN = {
     "weight_bytes": ("#0072B2", ""), "kv_cache_bytes": ("#009E73", "/"), "peak_memory_bytes": ("#D55E00", "x"),
+    "extra_peak_bytes": ("#CC79A7", "\\"),
 }  # fmt: skip
 _ROW, _FRAME = 62, 110
 
@@ -55,11 +56,13 @@ def memory_bars(frame: pd.DataFrame, *, dark: bool) -> go.Figure:
 
 def describe(frame: pd.DataFrame) -> str:
     """The bars in words."""
-    weights = frame[(frame["metric"] == "weight_bytes") & frame["value"].notna()]
-    if weights.empty:
+    measured = frame[frame["value"].notna()]
+    name = next((n for n in SHOWN if n in set(measured["metric"])), None)
+    if name is None:
         return "No memory was measured yet."
-    least, most = weights.loc[weights["value"].idxmin()], weights.loc[weights["value"].idxmax()]
+    rows = measured[measured["metric"] == name]
+    least, most = rows.loc[rows["value"].idxmin()], rows.loc[rows["value"].idxmax()]
     return (
-        f"Weights need from {value_text('weight_bytes', least['value'])} ({least['variant']}) "
-        f"to {value_text('weight_bytes', most['value'])} ({most['variant']})."
+        f"{metric(name).label}: from {value_text(name, least['value'])} ({least['variant']}) "
+        f"to {value_text(name, most['value'])} ({most['variant']})."
     )

@@ -86,6 +86,15 @@ def looks() -> dict[str, Look]:
     return _FIXED | {name: Look(name, colour, symbol) for name, (colour, symbol) in zip(added, styles, strict=False)}
 
 
+def line_look(position: int, *, baseline: bool, colours: Theme) -> tuple[str, str, str]:
+    """(colour, symbol, dash) of a variant's line. Variants of one family would look alike, so here the position counts."""
+    if baseline:
+        return colours.text, "diamond", "solid"
+    styles = [*((entry.colour, entry.symbol) for name, entry in _FIXED.items() if name != "other"), *_NEXT]
+    turn, index = divmod(position, len(styles))
+    return (*styles[index], ("solid", "dash", "dot", "dashdot")[turn % 4])
+
+
 @dataclass(frozen=True)
 class Scale:
     """Values are drawn as value * factor; `title` names metric and unit; `log` only where the spread asks for it."""

@@ -77,11 +77,9 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     st.header("Trade-off", divider="gray")
     view = _choose(view, known, labels)
     params = links.chart_params(view, usual, labels[0] if labels else None)
-    for name in ("x", "y", "point"):
-        if name not in params and name in st.query_params:
-            del st.query_params[name]
-    st.query_params.update(params)
+    pages.into_address(("x", "y", "point"), params)
     results.trade_off(record, summary, view, "tradeoff")
+    results.scaling_charts(summary, decides)
     st.header("Memory", divider="gray")
     results.memory_chart(summary, view.point, "memory")
     st.header("Quality and fidelity", divider="gray")

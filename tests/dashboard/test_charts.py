@@ -175,7 +175,7 @@ def test_memory_bars_say_what_is_missing(found: pd.DataFrame) -> None:
     assert list(weights.x) == pytest.approx([4e8 / 2**20, 1e8 / 2**20, 0])
     assert list(weights.text) == ["381 MiB", "95.4 MiB", "not measured"]
     assert figure.layout.xaxis.title.text == "Memory (MiB)"
-    assert memory.describe(frame) == "Weights need from 95.4 MiB (small) to 381 MiB (float32)."
+    assert memory.describe(frame) == "Weights: from 95.4 MiB (small) to 381 MiB (float32)."
 
 
 def test_samples_are_all_there_with_warm_ups_apart() -> None:

@@ -231,3 +231,11 @@ def test_equal_variants_on_a_drifting_machine_are_rarely_called_different() -> N
 def test_a_real_effect_on_the_same_machine_is_found() -> None:
     verdicts = [_under_drift(seed, 0.7).verdict for seed in range(100)]
     assert verdicts.count("better") >= 95
+
+
+def test_an_error_of_exactly_zero_in_a_block_has_no_ratio_and_ends_nothing() -> None:
+    quality = {"base": {"attention_error": [0.25] * 8}, "fast": {"attention_error": [0.0] + [0.5] * 7}}
+    row = row_of(build_record({"base": {}, "fast": {}}, quality=quality), metric="attention_error")
+    assert (row.verdict, row.reason) == ("not comparable", "0 in some blocks; there is no ratio")
+    quality["fast"]["attention_error"][0] = 0.5
+    assert row_of(build_record({"base": {}, "fast": {}}, quality=quality), metric="attention_error").verdict == "worse"

@@ -56,7 +56,7 @@ def test_workload_metrics_are_known(cls: type[Workload]) -> None:
 @pytest.mark.parametrize("device", [CPU, GPU], ids=lambda d: d.kind)
 @pytest.mark.parametrize("model", [ModelSpec(source="bundled", name="smollm2-135m"), ModelSpec(source="shape", name="gpt2")], ids=str)
 def test_every_pair_is_supported_or_says_why_not(device: Device, model: ModelSpec) -> None:
-    workload = WORKLOADS[0]()
+    workload = discover().workload("generation")
     for a, b in itertools.product(TECHNIQUES, repeat=2):
         stack = [a()] if a is b else [a(), b()]
         reason = unsupported_stack(stack, device, model, workload)

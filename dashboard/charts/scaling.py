@@ -1,0 +1,140 @@
+"""A metric over one number of the points, sequence length for example, on two logarithmic axes: one line per variant.
+
+What ran out of memory is marked at the length where it did. Guides show what growth with n and with n^2 looks like.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.charts.style import Theme, axis_range, finish, line_look, scale, theme
+from dashboard.words import STATUS, chart_text, interval_text, number, value_text
+from engine.measurement import Point, Status
+from engine.metrics import metric
+
+LEAST_POINTS = 3
+_HEIGHT = 460
+_AXIS = {"seq_len": "Sequence length, tokens", "new_tokens": "Generated tokens", "batch": "Batch size", "prompt_tokens": "Prompt tokens"}
+_GUIDES = {"O(n)": 1, "O(n²)": 2}
+
+
+def scaling_key(points: Sequence[Point]) -> str | None:
+    """The number that the points differ in, if it is one only and has at least 3 values; else None."""
+    keys = dict.fromkeys(key for point in points for key in point)
+    differing = [key for key in keys if len({point.get(key) for point in points}) > 1]
+    if len(differing) != 1:
+        return None
+    values = {point.get(differing[0]) for point in points}
+    enough = len(values) >= LEAST_POINTS and all(isinstance(v, (int, float)) and v > 0 for v in values)
+    return differing[0] if enough else None
+
+
+def scaling_frame(summary: pd.DataFrame, metric_name: str) -> tuple[pd.DataFrame, str | None]:
+    """(rows of the metric with a column x, in order of variant and x; the key that x is). No key, no rows."""
+    rows = summary[summary["metric"] == metric_name]
+    key = scaling_key(list(rows["point"]))
+    if key is None:
+        return rows.iloc[:0].assign(x=pd.Series(dtype="float64")), None
+    rows = rows.assign(x=[float(point[key]) for point in rows["point"]])
+    return rows.sort_values(["position", "x"], kind="stable", ignore_index=True), key
+
+
+def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool) -> go.Figure:
+    """frame: scaling_frame. Bars are 95 % intervals over rounds. A value of 0 has no place on a logarithmic axis."""
+    colours = theme(dark)
+    drawn = frame[frame["value"] > 0]
+    s = scale(metric_name, list(drawn["value"]))
+    figure = go.Figure()
+    if metric(metric_name).higher_is_better is False:
+        _guides(figure, drawn, s.factor, colours)
+    for position, rows in drawn.groupby("position"):
+        _line(figure, rows, metric_name, s.factor, colours, int(str(position)))
+    finish(figure, colours, _HEIGHT)
+    lost = did_not_fit(frame)
+    y = [v * s.factor for v in drawn["value"]] or [1.0]
+    low, high = axis_range(min(y), max(y) * 1.3 ** (len(lost) and len(lost) + 1), True, False, room=0.08)
+    _marks(figure, lost, high, frame["x"].min(), colours)
+    xs = list(drawn["x"]) + list(lost["x"]) or [1.0]
+    ticks = sorted(set(frame["x"]))
+    figure.update_xaxes(type="log", title_text=f"{_AXIS.get(key, key.replace('_', ' '))} (log scale)", tickvals=ticks,
+                        ticktext=[f"{t:g}" for t in ticks], range=axis_range(min(xs), max(xs), True, False, room=0.06))  # fmt: skip
+    figure.update_yaxes(type="log", title_text=s.title if s.log else f"{s.title}, log scale", range=[low, high])
+    return figure
+
+
+def did_not_fit(frame: pd.DataFrame) -> pd.DataFrame:
+    """The row of each variant where it ran out of memory first; what was longer has not been tried."""
+    return frame[frame["status"] == Status.OUT_OF_MEMORY].sort_values("x").drop_duplicates("position").sort_values("position")
+
+
+def describe(frame: pd.DataFrame, key: str, metric_name: str) -> str:
+    """The chart in words: how far each variant got, and what the last step cost it."""
+    drawn = frame[frame["value"] > 0]
+    if drawn.empty:
+        return f"No {metric(metric_name).label.lower()} was measured yet."
+    axis = _AXIS.get(key, key.replace("_", " ")).partition(",")[0].lower()
+    text = f"{metric(metric_name).label} over {axis} of {drawn['position'].nunique()} variants."
+    steps = []
+    for _, rows in drawn.groupby("position"):
+        if len(rows) > 1:
+            before, last = rows.iloc[-2], rows.iloc[-1]
+            steps.append(f"{last['variant']} {last['value'] / before['value']:.2g} times (from {before['x']:g} to {last['x']:g})")
+    if steps:
+        text += f" The last step multiplies it: {', '.join(steps)}."
+    if lost := [f"{r.variant} at {r.x:g}" for r in did_not_fit(frame).itertuples()]:
+        text += f" Out of memory: {', '.join(lost)}."
+    return text
+
+
+def _line(figure: go.Figure, rows: pd.DataFrame, metric_name: str, factor: float, colours: Theme, position: int) -> None:
+    colour, symbol, dash = line_look(position, baseline=bool(rows["baseline"].iloc[0]), colours=colours)
+    up, down = (rows["high"] - rows["value"]).fillna(0) * factor, (rows["value"] - rows["low"]).fillna(0) * factor
+    figure.add_trace(go.Scatter(
+        x=rows["x"], y=rows["value"] * factor, name=chart_text(rows["variant"].iloc[0], 26), mode="lines+markers",
+        line=dict(color=colour, width=2, dash=dash), marker=dict(symbol=symbol, size=9, color=colour),
+        error_y=dict(type="data", array=list(up), arrayminus=list(down), color=colour, thickness=1.2, width=4),
+        customdata=[[chart_text(r.variant, 60), f"{r.x:g}", _hover(r, metric_name)] for r in rows.itertuples()],
+        hovertemplate="<b>%{customdata[0]}</b> at %{customdata[1]}<br>%{customdata[2]}<extra></extra>",
+    ))  # fmt: skip
+
+
+def _hover(row: Any, metric_name: str) -> str:
+    text = f"{metric(metric_name).label}: {value_text(metric_name, row.value)}"
+    if number(row.low) is not None and number(row.high) is not None:
+        text += f" ({value_text(metric_name, row.low)} to {value_text(metric_name, row.high)})"
+    if number(row.ratio) is not None and not row.baseline:
+        text += f"<br>{row.ratio:.3g} times the baseline"
+        text += f" (change {interval})" if (interval := interval_text(row.ci_low, row.ci_high)) else ""
+    return text
+
+
+def _guides(figure: go.Figure, drawn: pd.DataFrame, factor: float, colours: Theme) -> None:
+    """Lines of slope 1 and 2 through the longest measured point of the first variant, the baseline where it has one."""
+    if drawn.empty:
+        return
+    first, last = drawn["x"].min(), drawn["x"].max()
+    end = drawn[drawn["position"] == drawn["position"].min()].iloc[-1]
+    for name, power in _GUIDES.items():
+        y = [end["value"] * (x / end["x"]) ** power * factor for x in (first, last)]
+        figure.add_trace(go.Scatter(
+            x=[first, last], y=y, name=name, mode="lines", hoverinfo="skip",
+            line=dict(color=colours.faint, width=1.2, dash="dot" if power == 1 else "dash"),
+        ))  # fmt: skip
+
+
+def _marks(figure: go.Figure, lost: pd.DataFrame, top: float, first: float, colours: Theme) -> None:
+    """Under the upper edge, one below the other, so that two variants at one length are both seen."""
+    for row, r in enumerate(lost.itertuples(), 1):
+        colour, _, _ = line_look(int(r.position), baseline=bool(r.baseline), colours=colours)
+        figure.add_trace(go.Scatter(
+            x=[r.x], y=[10 ** (top - row * math.log10(1.3))], mode="markers+text", showlegend=False, cliponaxis=False,
+            marker=dict(symbol="x", size=11, color=colour), text=[f"{chart_text(r.variant, 20)}: out of memory"], name="out of memory",
+            textposition="middle right" if r.x == first else "middle left", textfont=dict(size=11, color=colours.text),
+            customdata=[[chart_text(r.variant, 60), STATUS[r.status], chart_text(r.reason or "", 120)]],
+            hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
+        ))  # fmt: skip

@@ -1,0 +1,1 @@
+"""Attention: the lesson, the kernels, and the technique that chooses among them."""
