@@ -13,7 +13,10 @@ import torch
 
 from engine.devices import Device, cpu_name, usable_cpus
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "torchao", "numpy", "triton")
+_PACKAGES = (
+    "torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "torchao", "numpy", "triton",
+    "onnxruntime", "optimum-onnx", "onnx",
+)  # fmt: skip
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimd", "i8mm", "bf16")
 
 
@@ -25,7 +28,7 @@ def fingerprint(device: Device, threads: int) -> dict[str, Any]:
         "device_memory_bytes": device.memory_bytes,
         "machine": device.machine,
         "cpu": cpu_name(),
-        "cpu_flags": [f for f in _CPU_FLAGS if f in _cpu_flags()],
+        "cpu_flags": [f for f in _CPU_FLAGS if f in cpu_flags()],
         "cpus": usable_cpus(),
         "threads": threads,
         "os": f"{platform.system()} {platform.release()}",
@@ -51,7 +54,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _cpu_flags() -> set[str]:
+def cpu_flags() -> set[str]:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

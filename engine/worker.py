@@ -17,9 +17,10 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from engine.devices import Device  # noqa: E402
+from engine.environments import CORE  # noqa: E402
 from engine.measurement import Status  # noqa: E402
 from engine.specs import RunKind, RunSpec, VariantSpec  # noqa: E402
-from engine.technique import Session, Technique, unsupported_stack  # noqa: E402
+from engine.technique import Session, Technique, environment_of, unsupported_stack  # noqa: E402
 
 
 def main(run_dir: Path) -> None:
@@ -66,19 +67,27 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
     result["details"] |= surroundings.facts()
 
 
+def _build_ahead(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any) -> None:
+    from engine.loading import build_ahead
+
+    meter.phase("making the files that loading needs, once")
+    head = spec.workload.build().head
+    build_ahead(spec.model, stack, device, Path(spec.models_dir), Path(spec.local_models_dir), head, Path(spec.artifacts_dir))
+
+
 def _load(spec: RunSpec, stack: tuple[Technique, ...], device: Device) -> Session:
     from engine.loading import load_session
 
     return load_session(
         spec.model, stack, device, spec.seed, Path(spec.models_dir), Path(spec.local_models_dir), Path(spec.texts_dir),
-        spec.workload.build().head,
+        spec.workload.build().head, Path(spec.artifacts_dir),
     )
 
 
 def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:
-    from engine.loading import collect_evidence
-    from engine.memory import storage_bytes
+    from engine.loading import collect_evidence, weight_bytes
 
+    _build_ahead(spec, stack, device, meter)
     meter.phase("loading the model")
     started = time.perf_counter()
     load_peaks, session = meter.peak_of(lambda: _load(spec, stack, device))
@@ -89,7 +98,7 @@ def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: A
         meter.record("load_seconds", [seconds])
         if "peak_memory_bytes" in load_peaks:
             meter.record("load_peak_memory_bytes", [load_peaks["peak_memory_bytes"]])
-        meter.record("weight_bytes", [storage_bytes(session.model)])
+        meter.record("weight_bytes", [weight_bytes(session)])
     spec.workload.build().run(session, meter)
 
 
@@ -110,7 +119,11 @@ def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter:
     reference = QualityReference(Path(spec.artifacts_dir), identity, is_baseline=spec.stack == spec.baseline_stack)
     if not reference.is_baseline and not reference.path.exists():
         meter.phase("computing the baseline's logits again")
-        baseline = _load(spec, VariantSpec(name="baseline", stack=spec.baseline_stack).build(), device)
+        baseline_stack = VariantSpec(name="baseline", stack=spec.baseline_stack).build()
+        if environment_of(baseline_stack) not in (CORE, environment_of(stack)):
+            raise ValueError("the baseline's logits are not there, and it runs in another environment; run its quality run again")
+        baseline = _load(spec, baseline_stack, device)
+        collect_evidence(baseline, baseline_stack)
         workload.write_quality_reference(baseline, reference)
         del baseline
         gc.collect()

@@ -1,0 +1,86 @@
+"""Runs in the onnx environment: loads the tiny model by each technique in question and prints what it finds, as JSON.
+
+Usage: python -m tests.experiments.onnx_child ROOT ARTIFACTS. ROOT holds the model `tiny`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from engine.devices import find_device
+from engine.loading import NotAppliedError, collect_evidence, load_session, weight_bytes
+from engine.memory import cache_bytes
+from engine.modelspec import ModelSpec
+from engine.registry import discover
+from engine.technique import ModelPlan, Session, Technique
+
+IDS = torch.tensor([[2, 40, 41, 42, 50, 60, 61, 7]])
+TOKENS = 16
+
+
+def load(root: Path, artifacts: Path, *stack: Technique) -> Session:
+    return load_session(ModelSpec(source="local", name="tiny"), stack, find_device("cpu"), 0, root, root, root, artifacts=artifacts)
+
+
+def outputs(session: Session) -> dict[str, Any]:
+    mask = torch.ones_like(IDS)
+    with torch.inference_mode():
+        logits = session.model(IDS, attention_mask=mask, use_cache=False).logits
+        out = session.model.generate(
+            IDS, attention_mask=mask, do_sample=False, min_new_tokens=TOKENS, max_new_tokens=TOKENS, pad_token_id=0,
+            return_dict_in_generate=True,
+        )  # fmt: skip
+    return {"logits": logits.tolist(), "tokens": out.sequences.tolist(), "cache_bytes": cache_bytes(out.past_key_values)}
+
+
+def sabotages(technique: Technique) -> dict[str, Technique]:
+    """The technique without its effect, and int8 with the float32 graph in place of its own."""
+    names = {"nothing": lambda self, plan: plan}
+    if technique.name == "onnxruntime_int8":
+        names["float32 graph"] = discover().technique("onnxruntime").__class__.prepare
+        names["other scales"] = lambda self, plan: type(self)(per_channel=not self.per_channel).__class__.__mro__[1].prepare(
+            type(technique)(per_channel=not self.per_channel), plan
+        )
+    found = {}
+    for name, prepare in names.items():
+        cls = type("Sabotaged", (type(technique),), {"prepare": prepare, "__module__": __name__})
+        found[name] = cls()
+    return found
+
+
+def shown(session: Session, technique: Technique) -> str | dict[str, Any]:
+    try:
+        facts: dict[str, Any] = collect_evidence(session, [technique])[technique.name]["facts"]
+    except NotAppliedError as error:
+        return str(error)
+    return facts
+
+
+def main(root: Path, artifacts: Path) -> None:
+    found: dict[str, Any] = {"transformers": transformers.__version__, "torch": torch.__file__}
+    plain = load(root, artifacts)
+    found["plain"] = outputs(plain) | {"weight_bytes": weight_bytes(plain)}
+    stack = {
+        "onnxruntime": discover().technique("onnxruntime"),
+        "onnxruntime_int8": discover().technique("onnxruntime_int8"),
+        "per_channel": discover().technique("onnxruntime_int8", {"per_channel": True}),
+    }
+    for name, technique in stack.items():
+        session = load(root, artifacts, technique)
+        found[name] = {"evidence": shown(session, technique), "weight_bytes": weight_bytes(session)} | outputs(session)
+        found[name]["profiles left"] = session.model.session.get_session_options().enable_profiling
+        found[name]["sabotaged"] = {
+            how: shown(load(root, artifacts, broken), broken) for how, broken in sabotages(technique).items()
+        } if name != "per_channel" else {}  # fmt: skip
+    assert ModelPlan(dtype="float32").loader is None
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
