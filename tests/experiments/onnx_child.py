@@ -18,7 +18,8 @@ from engine.loading import NotAppliedError, collect_evidence, load_session, weig
 from engine.memory import cache_bytes
 from engine.modelspec import ModelSpec
 from engine.registry import discover
-from engine.technique import ModelPlan, Session, Technique
+from engine.technique import Session, Technique
+from experiments.runtime.onnx_files import OnnxLoader
 
 IDS = torch.tensor([[2, 40, 41, 42, 50, 60, 61, 7]])
 TOKENS = 16
@@ -40,18 +41,12 @@ def outputs(session: Session) -> dict[str, Any]:
 
 
 def sabotages(technique: Technique) -> dict[str, Technique]:
-    """The technique without its effect, and int8 with the float32 graph in place of its own."""
-    names = {"nothing": lambda self, plan: plan}
+    """The technique without its effect, and int8 with another graph than its own."""
+    prepares: dict[str, Any] = {"nothing": lambda self, plan: plan}
     if technique.name == "onnxruntime_int8":
-        names["float32 graph"] = discover().technique("onnxruntime").__class__.prepare
-        names["other scales"] = lambda self, plan: type(self)(per_channel=not self.per_channel).__class__.__mro__[1].prepare(
-            type(technique)(per_channel=not self.per_channel), plan
-        )
-    found = {}
-    for name, prepare in names.items():
-        cls = type("Sabotaged", (type(technique),), {"prepare": prepare, "__module__": __name__})
-        found[name] = cls()
-    return found
+        prepares["float32 graph"] = lambda self, plan: plan.evolve(loader=OnnxLoader("auto"))
+        prepares["other scales"] = lambda self, plan: plan.evolve(loader=OnnxLoader("auto", True))
+    return {how: type("Sabotaged", (type(technique),), {"prepare": p, "__module__": __name__})() for how, p in prepares.items()}
 
 
 def shown(session: Session, technique: Technique) -> str | dict[str, Any]:
@@ -74,11 +69,10 @@ def main(root: Path, artifacts: Path) -> None:
     for name, technique in stack.items():
         session = load(root, artifacts, technique)
         found[name] = {"evidence": shown(session, technique), "weight_bytes": weight_bytes(session)} | outputs(session)
-        found[name]["profiles left"] = session.model.session.get_session_options().enable_profiling
-        found[name]["sabotaged"] = {
-            how: shown(load(root, artifacts, broken), broken) for how, broken in sabotages(technique).items()
-        } if name != "per_channel" else {}  # fmt: skip
-    assert ModelPlan(dtype="float32").loader is None
+    found["sabotaged"] = {
+        f"{technique.name}: {how}": shown(load(root, artifacts, broken), broken)
+        for technique in (stack["onnxruntime"], stack["onnxruntime_int8"]) for how, broken in sabotages(technique).items()
+    }  # fmt: skip
     print(json.dumps(found))
 
 
