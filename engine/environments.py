@@ -54,15 +54,18 @@ class LayeredEnvironment:
         """Whether it is there, whole, made from today's list of packages, and the core that it was layered over still exists."""
         try:
             stamp = (self.folder / _STAMP).read_text()
-            core = (self.packages / _PTH).read_text().split("\n")
+            core = self.core()
         except OSError:
             return False
-        return stamp == self._stamp() and self.python.exists() and all(Path(p).is_dir() for p in core if p)
+        return stamp == self._stamp() and self.python.exists() and all(Path(p).is_dir() for p in core)
+
+    def core(self) -> list[str]:
+        """Folders of the packages that it is layered over; raises OSError where it is not there."""
+        return [line for line in (self.packages / _PTH).read_text().split("\n") if line]
 
     def has(self, package: str) -> bool:
         """Whether an import of this top-level package would find it there, without importing anything."""
-        paths = [str(self.packages), *(self.packages / _PTH).read_text().split("\n")]
-        return importlib.machinery.PathFinder.find_spec(package, [p for p in paths if p]) is not None
+        return importlib.machinery.PathFinder.find_spec(package, [str(self.packages), *self.core()]) is not None
 
     def missing(self, packages: Sequence[str]) -> str | None:
         """In words what is not there and the command that installs it, else None."""
@@ -93,7 +96,7 @@ class LayeredEnvironment:
             (self.packages / _PTH).write_text("\n".join(core_packages()) + "\n")
             # by the core's pip, into this folder: it neither sees nor touches what the core has, and brings no torch
             command = [
-                sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps",
+                sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-deps", "--retries", "2",
                 "--target", str(self.packages), "--requirement", str(REPOSITORY / self.requirements),
             ]  # fmt: skip
             if subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=2).returncode != 0:
@@ -112,8 +115,17 @@ ENVIRONMENTS = {
 
 
 def core_packages() -> list[str]:
-    """Where this interpreter finds installed packages: what a layered environment falls back on."""
+    """Folders in which the core environment's packages are, in whichever environment this interpreter is."""
+    layered = current()
+    if layered is not None:
+        return layered.core()
     return [p for p in sys.path if Path(p).name in _PACKAGE_FOLDERS]
+
+
+def current() -> LayeredEnvironment | None:
+    """The layered environment that this interpreter belongs to; None in the core."""
+    here = Path(sys.prefix).resolve()
+    return next((e for e in ENVIRONMENTS.values() if e.folder.resolve() == here), None)
 
 
 def python_of(name: str) -> str:

@@ -60,10 +60,12 @@ class OnnxRuntime(Technique):
             return Evidence({"class": type(session.model).__name__}, "the model is a PyTorch model, not a session of ONNX Runtime")
         runtime, ids = session.model.session, torch.tensor([[1, 2, 3, 4]], device=session.torch_device)
         session.model(input_ids=ids, attention_mask=torch.ones_like(ids))
-        wanted, placed = PROVIDERS[provider_on(session.device.kind, self.provider)], read_placement(runtime)
+        wanted, placed, file = PROVIDERS[provider_on(session.device.kind, self.provider)], read_placement(runtime), file_facts(session.model)
         facts: dict[str, Any] = {
-            "class": type(session.model).__name__, "providers": runtime.get_providers(), "nodes_by_provider": placed,
-            "threads": runtime.get_session_options().intra_op_num_threads, "file": file_facts(session.model),
+            "class": type(session.model).__name__, "providers": runtime.get_providers(),
+            "nodes_by_provider": {provider: sum(counts.values()) for provider, counts in placed.items()},
+            **{f"nodes_on_{provider}": counts for provider, counts in placed.items()},
+            "threads": runtime.get_session_options().intra_op_num_threads, "nodes_in_file": file["nodes"],
         }  # fmt: skip
         return Evidence(facts, None if placed.get(wanted) else f"no node ran on {wanted}: {', '.join(placed) or 'none ran at all'}")
 
