@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.environments import ENVIRONMENTS
 from engine.modelspec import Head
 from engine.settings import REPOSITORY
 from engine.technique import Checkpoint
@@ -37,6 +38,15 @@ _KEPT = 8
 def provider_on(kind: str, wanted: str) -> str:
     """A key of PROVIDERS: the wanted one, and for auto the one of the kind of device."""
     return wanted if wanted != "auto" else "cpu" if kind == "cpu" else "cuda"
+
+
+def without_provider(provider: str) -> str | None:
+    """In words, if the installed ONNX Runtime was built without a GPU provider."""
+    environment = ENVIRONMENTS["onnx"]
+    if (environment.packages / "onnxruntime" / "capi" / f"libonnxruntime_providers_{provider}.so").is_file():
+        return None
+    install = f"python -m pip install --no-deps --upgrade --target {environment.packages} onnxruntime-gpu"
+    return f"the installed ONNX Runtime has no {PROVIDERS[provider]}: {install}"
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from engine.devices import Device
-from engine.environments import ENVIRONMENTS
 from engine.measurement import Evidence
 from engine.technique import ModelPlan, Session, Slot, Technique
-from experiments.runtime.onnx_files import PROVIDERS, OnnxLoader, file_facts, provider_on, read_placement
+from experiments.runtime.onnx_files import (
+    PROVIDERS,
+    OnnxLoader,
+    file_facts,
+    provider_on,
+    read_placement,
+    without_provider,
+)
 
 if TYPE_CHECKING:
     from engine.modelspec import ModelSpec
@@ -47,7 +53,7 @@ class OnnxRuntime(Technique):
         provider = provider_on(device.kind, self.provider)
         if (provider == "cpu") != (device.kind == "cpu"):
             return f"provider: {provider} does not run on device {device.id}; use auto"
-        return None if provider == "cpu" else _without_provider(provider)
+        return None if provider == "cpu" else without_provider(provider)
 
     def prepare(self, plan: ModelPlan) -> ModelPlan:
         return plan.evolve(loader=OnnxLoader(self.provider))
@@ -68,12 +74,3 @@ class OnnxRuntime(Technique):
             "threads": runtime.get_session_options().intra_op_num_threads, "nodes_in_file": file["nodes"],
         }  # fmt: skip
         return Evidence(facts, None if placed.get(wanted) else f"no node ran on {wanted}: {', '.join(placed) or 'none ran at all'}")
-
-
-def _without_provider(provider: str) -> str | None:
-    """In words, if the installed ONNX Runtime was built without a GPU provider."""
-    environment = ENVIRONMENTS["onnx"]
-    if (environment.packages / "onnxruntime" / "capi" / f"libonnxruntime_providers_{provider}.so").is_file():
-        return None
-    install = f"python -m pip install --no-deps --upgrade --target {environment.packages} onnxruntime-gpu"
-    return f"the installed ONNX Runtime has no {PROVIDERS[provider]}: {install}"

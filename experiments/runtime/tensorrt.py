@@ -1,7 +1,6 @@
 """TensorRT by torch_tensorrt: torch.compile hands the graphs of the forward pass to TensorRT, which builds engines of them.
 
-TensorRT 11 takes every precision from the graph itself: 16 bit are 16-bit weights, int8 are the Q/DQ layers that NVIDIA's
-modelopt puts in after calibrating on the text.
+TensorRT 11 takes every precision from the graph: int8 are the layers that NVIDIA's modelopt puts in, calibrated on the text.
 """
 
 from __future__ import annotations
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from engine.modelspec import ModelSpec
     from engine.workload import Workload
 
-_ENGINE_CALL = "tensorrt::execute_engine"
-_CALIBRATION_CHARACTERS = 8_000
-
 
 class TensorRt(Technique):
     """Compile the model into TensorRT engines for this GPU, in 16-bit floating point or calibrated int8."""
@@ -40,11 +36,9 @@ class TensorRt(Technique):
     environment: ClassVar[str] = "tensorrt"
     requires: ClassVar[tuple[str, ...]] = ("torch_tensorrt", "tensorrt")
 
-    precision: Literal["float16", "bfloat16", "float32", "int8"] = Field("float16", description="What the engines compute in; int8 needs modelopt")
+    precision: Literal["float16", "bfloat16", "float32", "int8"] = Field("float16", description="What the engines compute in")
 
-    def unsupported_reason(
-        self, device: Device, model: ModelSpec, workload: Workload, stack: Sequence[Technique]
-    ) -> str | None:
+    def unsupported_reason(self, device: Device, model: ModelSpec, workload: Workload, stack: Sequence[Technique]) -> str | None:
         if device.kind != "cuda" or (device.capability or (0, 0)) < (7, 5):
             return "TensorRT needs an NVIDIA GPU of compute capability 7.5 or newer; choose another device, or onnxruntime on a CPU"
         if model.source == "none" or workload.name == "training_step":
@@ -63,7 +57,11 @@ class TensorRt(Technique):
         import torch_tensorrt  # noqa: F401 - registers the backend
 
         if self.precision == "int8":
-            _quantize(session)
+            import modelopt.torch.quantization as mtq
+
+            ids = session.tokenizer(load_text(session.texts_dir).content[:8000], return_tensors="pt").input_ids[:, :512]
+            with torch.inference_mode():
+                mtq.quantize(session.model, mtq.INT8_DEFAULT_CFG, forward_loop=lambda model: model(ids.to(session.torch_device)))
         session.model.forward = torch.compile(session.model.forward, backend="torch_tensorrt", options={"min_block_size": 1})
 
     def evidence(self, session: Session) -> Evidence:
@@ -75,18 +73,8 @@ class TensorRt(Technique):
             session.model(input_ids=ids, attention_mask=torch.ones_like(ids))
             with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
                 session.model(input_ids=ids, attention_mask=torch.ones_like(ids))
-        engines = sum(e.count for e in profile.key_averages() if e.key == _ENGINE_CALL)
+        engines = sum(e.count for e in profile.key_averages() if e.key == "tensorrt::execute_engine")
         quantizers = sum(type(m).__name__ == "TensorQuantizer" for m in session.model.modules())
-        facts = {"engine_calls": engines, "quantizers": quantizers, "dtype": str(next(session.model.parameters()).dtype)}
-        if not engines:
-            return Evidence(facts, "a call ran no TensorRT engine")
-        return Evidence(facts, "no layer was quantized" if self.precision == "int8" and not quantizers else None)
-
-
-def _quantize(session: Session) -> None:
-    import modelopt.torch.quantization as mtq
-    import torch
-
-    tokens = session.tokenizer(load_text(session.texts_dir).content[:_CALIBRATION_CHARACTERS], return_tensors="pt").input_ids[:, :512]
-    with torch.inference_mode():
-        mtq.quantize(session.model, mtq.INT8_DEFAULT_CFG, forward_loop=lambda model: model(tokens.to(session.torch_device)))
+        missing = self.precision == "int8" and not quantizers
+        problem = "a call ran no TensorRT engine" if not engines else "no layer was quantized" if missing else None
+        return Evidence({"engine_calls": engines, "quantizers": quantizers, "dtype": str(session.model.dtype)}, problem)

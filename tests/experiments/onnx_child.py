@@ -1,6 +1,6 @@
 """Runs in the onnx environment: loads the tiny model by each technique in question and prints what it finds, as JSON.
 
-Usage: python -m tests.experiments.onnx_child ROOT ARTIFACTS. ROOT holds the model `tiny`.
+Usage: python -m tests.experiments.onnx_child ROOT ARTIFACTS. ROOT holds the models `tiny` and `encoder` (BERT, two labels).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import transformers
 from engine.devices import find_device
 from engine.loading import NotAppliedError, collect_evidence, load_session, weight_bytes
 from engine.memory import cache_bytes
-from engine.modelspec import ModelSpec
+from engine.modelspec import Head, ModelSpec
 from engine.registry import discover
 from engine.technique import Session, Technique
 from experiments.runtime.onnx_files import OnnxLoader
@@ -27,6 +27,17 @@ TOKENS = 16
 
 def load(root: Path, artifacts: Path, *stack: Technique) -> Session:
     return load_session(ModelSpec(source="local", name="tiny"), stack, find_device("cpu"), 0, root, root, root, artifacts=artifacts)
+
+
+def encoder_outputs(root: Path, artifacts: Path, head: Head, *stack: Technique) -> dict[str, Any]:
+    """What the model gives for one sequence, its evidence, and its class."""
+    model = ModelSpec(source="local", name="encoder")
+    session = load_session(model, stack, find_device("cpu"), 0, root, root, root, head, artifacts)
+    evidence = collect_evidence(session, stack)
+    with torch.inference_mode():
+        out = session.model(input_ids=IDS, attention_mask=torch.ones_like(IDS))
+    logits = out.logits if head is Head.CLASSIFIER else out.last_hidden_state
+    return {"logits": logits.tolist(), "class": type(session.model).__name__, "evidence": list(evidence)}
 
 
 def outputs(session: Session) -> dict[str, Any]:
@@ -73,6 +84,11 @@ def main(root: Path, artifacts: Path) -> None:
         f"{technique.name}: {how}": shown(load(root, artifacts, broken), broken)
         for technique in (stack["onnxruntime"], stack["onnxruntime_int8"]) for how, broken in sabotages(technique).items()
     }  # fmt: skip
+    for head in (Head.CLASSIFIER, Head.ENCODER):
+        found[head] = {
+            name: encoder_outputs(root, artifacts, head, *techniques)
+            for name, techniques in (("plain", []), ("float32", [stack["onnxruntime"]]), ("int8", [stack["onnxruntime_int8"]]))
+        }
     print(json.dumps(found))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from engine.devices import Device, find_device
 from engine.environments import LayeredEnvironment
@@ -32,6 +34,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = json.loads((folder / "config.json").read_text())
     config["rope_parameters"]["rope_theta"] = 50.0
     (folder / "config.json").write_text(json.dumps(config))
+    small = dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128, max_position_embeddings=64)
+    torch.manual_seed(0)
+    bert = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("bert", vocab_size=300, num_labels=2, **small))
+    bert.save_pretrained(folder.parent / "encoder")
+    for file in folder.glob("tokenizer*"):
+        shutil.copy(file, folder.parent / "encoder")
     return folder.parent
 
 
@@ -91,6 +99,17 @@ def test_weights_are_counted_in_the_file(found: dict[str, Any]) -> None:
     assert found["onnxruntime_int8"]["weight_bytes"] < found["per_channel"]["weight_bytes"] < whole / 3
 
 
+@pytest.mark.parametrize(
+    ("head", "name"), [("classifier", "ORTModelForSequenceClassification"), ("encoder", "ORTModelForFeatureExtraction")]
+)
+def test_classifiers_and_encoders_have_their_own_class(found: dict[str, Any], head: str, name: str) -> None:
+    plain, float32, int8 = (found[head][k] for k in ("plain", "float32", "int8"))
+    assert difference(float32, plain) < 1e-4
+    assert 0 < difference(int8, plain) < 0.35 * torch.tensor(plain["logits"]).abs().max()
+    assert float32["class"] == int8["class"] == name and plain["class"].startswith("Bert")
+    assert (plain["evidence"], float32["evidence"], int8["evidence"]) == (["model"], ["onnxruntime"], ["onnxruntime_int8"])
+
+
 def test_sabotage_is_found_out(found: dict[str, Any]) -> None:
     assert found["sabotaged"] == {
         "onnxruntime: nothing": "not applied: onnxruntime: the model is a PyTorch model, not a session of ONNX Runtime",
@@ -101,9 +120,9 @@ def test_sabotage_is_found_out(found: dict[str, Any]) -> None:
 
 
 def test_exports_are_made_once_and_whole(found: dict[str, Any]) -> None:
-    """float32, int8 and int8 per channel: seven sessions, three folders, nothing unfinished, no profile left behind."""
-    assert len(found["folders"]) == 3 and not [n for n in found["folders"] if n.startswith("unfinished")]
-    assert not [n for n in found["left"] if n.startswith("onnxruntime-")] or len(found["left"]) == 0, found["left"]
+    """Of the language model float32, int8 and int8 per channel, of classifier and encoder two each; no profile is left behind."""
+    assert len(found["folders"]) == 3 + 2 + 2 and not [n for n in found["folders"] if n.startswith("unfinished")]
+    assert not [n for n in found["left"] if n.startswith("onnxruntime-")]
 
 
 @pytest.mark.parametrize(
