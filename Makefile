@@ -18,10 +18,12 @@ help:
 	@echo "make clean  remove the environment and all caches; data/ stays"
 
 run: $(VENV)/.runtime-stamp
+	@$(BIN)/python -m engine.environments onnx || echo "going on without ONNX Runtime; try again: $(BIN)/python -m engine.environments onnx" >&2
 	@exec $(BIN)/python -m engine.launch
 
 test: lint
 	@$(BIN)/python -m engine.bundled
+	@$(BIN)/python -m engine.environments onnx
 	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev-stamp
@@ -35,7 +37,7 @@ bench: $(VENV)/.dev-stamp
 		name=$$(basename $$script .py); echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name; done
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find db engine experiments dashboard tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment ---

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.measurement import Point, Status
 from engine.metrics import METRICS, Metric
-from engine.record import Record
+from engine.record import Record, same_but_for_layers
 from engine.registry import discover
 
 NOT_MEASURED = "not measured"
@@ -28,7 +28,8 @@ _WORST_FIRST = (
 class Outcome:
     """What one run gave for one cell.
 
-    `value` is None unless the number counts; `left_out` says why a measured one does not.
+    `value` is None unless the number counts; `left_out` says why a measured one does not. `environment` is equal where runs
+    may be compared: a technique's own packages make no difference.
     """
 
     round: int
@@ -103,8 +104,9 @@ def cells(record: Record) -> list[Cell]:
         for name in (n for n in _qualities(record) if n not in points):
             points[name] = {"{}": {}}
     variants = range(len(record["variants"]))
+    environments = same_but_for_layers(record)
     return [
-        Cell(metric, point, tuple(_outcomes(record, position, metric, key) for position in variants))
+        Cell(metric, point, tuple(_outcomes(record, environments, position, metric, key) for position in variants))
         for name, metric in METRICS.items()
         for key, point in points.get(name, {}).items()
     ]
@@ -125,17 +127,18 @@ def _key(point: Point) -> str:
     return json.dumps(point, sort_keys=True)
 
 
-def _outcomes(record: Record, position: int, metric: Metric, key: str) -> tuple[Outcome, ...]:
+def _outcomes(record: Record, environments: dict[str, str], position: int, metric: Metric, key: str) -> tuple[Outcome, ...]:
     kind = _run_kind(metric)
     by_round = {}
     for run in record["runs"]:
         if run["variant"] == position and run["kind"] == kind:
             of_metric = (m for m in run["measurements"] if m["metric"] == metric.name)
-            by_round[run["round"]] = _outcome(run, next((m for m in of_metric if _key(m["point"]) == key), None))
+            measurement = next((m for m in of_metric if _key(m["point"]) == key), None)
+            by_round[run["round"]] = _outcome(run, measurement, environments.get(run["environment"], run["environment"]))
     return tuple(by_round[r] for r in sorted(by_round))
 
 
-def _outcome(run: dict[str, Any], measurement: dict[str, Any] | None) -> Outcome:
+def _outcome(run: dict[str, Any], measurement: dict[str, Any] | None, environment: str | None) -> Outcome:
     status, reason = _status(run, measurement)
     details = run["details"] or {}
     # Others on the machine change times and memory, never the model's outputs: quality still counts.
@@ -146,7 +149,7 @@ def _outcome(run: dict[str, Any], measurement: dict[str, Any] | None) -> Outcome
         value=float(counted["value"]) if counted else None,
         n_samples=counted["n_samples"] if counted else 0,
         samples=tuple(counted["samples"]) if counted else (),
-        device=run["device"], environment=run["environment"], protocol=details.get("quality"),
+        device=run["device"], environment=environment, protocol=details.get("quality"),
         left_out=str(contended) if contended and status == Status.SUCCEEDED else None,
     )  # fmt: skip
 

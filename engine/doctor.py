@@ -9,6 +9,7 @@ from typing import Any
 
 from engine import api, settings
 from engine.devices import cuda_devices, local_devices
+from engine.environments import ENVIRONMENTS
 from engine.metrics import format_bytes
 
 _PACKAGES = ("torch", "transformers", "bitsandbytes", "torchao", "accelerate", "streamlit", "sqlalchemy")
@@ -27,6 +28,9 @@ def examine() -> dict[str, Any]:
         "devices": [d.to_json() for d in devices],
         "left_out": cuda_devices()[1],
         "packages": {p: _version(p) for p in _PACKAGES},
+        "environments": {
+            e.name: {"installed": e.installed(), "folder": str(e.folder), "install_command": e.install_command} for e in ENVIRONMENTS.values()
+        },
         "models": [{k: r[k] for k in ("name", "source", "available", "reason")} for r in api.models()],
         "techniques": api.availability(devices),
         "text": "wikitext2-test" if (settings.texts_dir() / "wikitext2-test.txt").is_file() else "pydoc-topics (fallback)",
@@ -38,6 +42,10 @@ def lines(report: dict[str, Any]) -> list[str]:
     out = [f"Python {report['python']}, data in {report['data_dir']} ({format_bytes(report['free_bytes'])} free)"]
     out += [f"database  {report['database']}", f"text      {report['text']}"]
     out += [f"package   {name} {version or 'is not installed'}" for name, version in report["packages"].items()]
+    out += [
+        f"environment {name}: {e['folder'] if e['installed'] else 'not installed: ' + e['install_command']}"
+        for name, e in report["environments"].items()
+    ]
     out += [f"model     {m['name']}: {'available' if m['available'] else m['reason']}" for m in report["models"]]
     for device in report["devices"]:
         out.append(f"device    {device['id']}: {device['name']}, {format_bytes(device['memory_bytes'])}")

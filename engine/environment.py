@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from engine.devices import Device, cpu_name, usable_cpus
+from engine.environments import core_packages, current
+from engine.record import LAYERED
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "torchao", "numpy", "triton")
 _THROTTLE_REASONS = {
@@ -30,21 +32,27 @@ _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_
 
 
 def fingerprint(device: Device, threads: int) -> dict[str, Any]:
-    """JSON facts: device, driver, CPU and its instruction sets, threads, precision switches, package versions."""
+    """JSON facts: device, driver, CPU and its instruction sets, threads, precision switches, package versions.
+
+    `packages` are the core environment's, equal for all variants of an experiment. What a technique's own environment puts
+    in their place is under LAYERED.
+    """
     facts: dict[str, Any] = {
         "device": device.name,
         "device_kind": device.kind,
         "device_memory_bytes": device.memory_bytes,
         "machine": device.machine,
         "cpu": cpu_name(),
-        "cpu_flags": [f for f in _CPU_FLAGS if f in _cpu_flags()],
+        "cpu_flags": [f for f in _CPU_FLAGS if f in cpu_flags()],
         "cpus": usable_cpus(),
         "threads": threads,
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": {p: v for p in _PACKAGES if (v := _version(p)) is not None},
+        "packages": {p: v for p, v in sorted(_installed(core_packages()).items()) if p in _PACKAGES},
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
+    if (layered := current()) is not None:
+        facts[LAYERED] = {"environment": layered.name, "packages": _installed([str(layered.packages)])}
     if device.kind == "cuda":
         facts |= {
             "capability": list(device.capability or ()),
@@ -56,14 +64,15 @@ def fingerprint(device: Device, threads: int) -> dict[str, Any]:
     return facts
 
 
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _installed(folders: list[str]) -> dict[str, str]:
+    """{package: version} of what is installed there; the first of two of one name is the one that would be imported."""
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions(path=folders):
+        found.setdefault(distribution.name, distribution.version)
+    return dict(sorted(found.items()))
 
 
-def _cpu_flags() -> set[str]:
+def cpu_flags() -> set[str]:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -22,9 +22,11 @@ from engine import child_result, run_folders
 from engine.child_output import Output
 from engine.child_process import MARK_VARIABLE, PARENT_VARIABLE, sweep
 from engine.devices import Device
+from engine.environments import CORE, ENVIRONMENTS, python_of
 from engine.measurement import RunResult
-from engine.settings import REPOSITORY
+from engine.settings import REPOSITORY, environments_dir
 from engine.specs import RunSpec
+from engine.technique import environment_of
 
 _PASSED_ON = (
     "PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_HOME", "VIRTUAL_ENV",
@@ -97,13 +99,21 @@ class LocalExecutor:
             output = Output(run_dir / child_result.LOG)
             undo.callback(output.finish)
             process = subprocess.Popen(
-                [*self._command, str(run_dir)], stdin=subprocess.DEVNULL, stdout=output.pipe, stderr=output.pipe,
+                [*self._command_of(spec), str(run_dir)], stdin=subprocess.DEVNULL, stdout=output.pipe, stderr=output.pipe,
                 cwd=run_dir / "cwd", env=environment, pass_fds=tuple(keep_fds), start_new_session=True,
             )  # fmt: skip
             undo.pop_all()
         output.close_pipe()
         self._live.add(process.pid)
         return Handle(process, run_dir, live, mark, output, oom_kills)
+
+    def _command_of(self, spec: RunSpec) -> tuple[str, ...]:
+        """The command, by the interpreter of the environment that the stack runs in; the core's where that one is not
+        installed, so that the child itself ends as unsupported with the reason."""
+        name = environment_of([t.build() for t in spec.stack])
+        if name == CORE or not ENVIRONMENTS[name].installed():
+            return self._command
+        return (python_of(name), *self._command[1:])
 
     def poll(self, handle: Handle) -> RunResult | None:
         if handle.result is None:
@@ -156,6 +166,7 @@ def _environment(spec: RunSpec, device: Device) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONUNBUFFERED": "1",  # what was printed before a crash is what explains it
         "PYTHONFAULTHANDLER": "1",
+        "LAB_ENVIRONMENTS": str(environments_dir()),
         PARENT_VARIABLE: str(os.getpid()),
     }
 

@@ -1,4 +1,5 @@
-"""Loads a model in the child process: plan, weights, techniques, evidence. The only place that calls from_pretrained.
+"""Loads a model in the child process: plan, weights, techniques, evidence. The only place that calls transformers'
+from_pretrained; a technique's own Loader may take its place.
 
 Safe by construction: safetensors only, no remote code, hub models at a pinned revision, local ones below one root.
 """
@@ -12,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from engine import settings
 from engine.catalogue import BUNDLED, SHAPES
+from engine.compatibility import read_config, read_tokenizer
 from engine.devices import Device
 from engine.measurement import Evidence
+from engine.memory import storage_bytes
 from engine.modelspec import Head, ModelSpec
 from engine.shapes import build_shape
-from engine.technique import ModelPlan, Session, Technique
+from engine.technique import Checkpoint, ModelPlan, Session, Technique
 
 _SAFE = {"use_safetensors": True, "trust_remote_code": False}
 
@@ -59,8 +63,7 @@ def stated_dtype(spec: ModelSpec, where: str, options: dict[str, Any]) -> str:
     """The dtype that the model says it is stored in: what the empty stack, the baseline, loads."""
     if spec.source == "bundled":
         return BUNDLED[spec.name].dtype
-    config = AutoConfig.from_pretrained(where, **{k: v for k, v in options.items() if k != "use_safetensors"})
-    return str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
+    return str(getattr(read_config(where, options), "dtype", None) or torch.float32).removeprefix("torch.")
 
 
 _AUTO_CLASSES = {
@@ -68,11 +71,27 @@ _AUTO_CLASSES = {
 }  # fmt: skip
 
 
+def build_ahead(
+    spec: ModelSpec, stack: Sequence[Technique], device: Device, models_dir: Path, local_root: Path, head: Head, artifacts: Path
+) -> None:
+    """Make what the stack's loader needs, so that a timed `load_session` after it only reads. Nothing to do for most stacks."""
+    if spec.source in ("none", "shape"):
+        return
+    where, options = checkpoint(spec, models_dir, local_root)
+    plan = _planned(ModelPlan(dtype=stated_dtype(spec, where, options)), stack)
+    if plan.loader is not None:
+        identity = checkpoint_identity(spec, models_dir, local_root)
+        plan.loader.build(Checkpoint(where, options, identity, head, device, artifacts))
+
+
 def load_session(
     spec: ModelSpec, stack: Sequence[Technique], device: Device, seed: int, models_dir: Path, local_root: Path, texts_dir: Path,
-    head: Head = Head.CAUSAL_LM,
+    head: Head = Head.CAUSAL_LM, artifacts: Path | None = None,
 ) -> Session:  # fmt: skip
-    """Plan, load, apply. The model is in eval mode on the device; gradients are off for the caller to enable."""
+    """Plan, load, apply. The model is in eval mode on the device; gradients are off for the caller to enable.
+
+    artifacts: where loaders keep what they build; the data directory's folder where not given.
+    """
     torch.manual_seed(seed)
     model = tokenizer = None
     if spec.source == "none":
@@ -84,19 +103,37 @@ def load_session(
     else:
         where, options = checkpoint(spec, models_dir, local_root)
         plan = _planned(ModelPlan(dtype=stated_dtype(spec, where, options)), stack)
-        tokenizer = AutoTokenizer.from_pretrained(where, **{k: v for k, v in options.items() if k != "use_safetensors"})
-        model = _AUTO_CLASSES[head].from_pretrained(
-            where,
-            dtype=getattr(torch, plan.dtype),
-            quantization_config=plan.quantization,
-            device_map={"": "cuda:0"} if device.kind == "cuda" else None,
-            **options,
-            **plan.load_options,
-        )
-    session = Session(model.eval() if model is not None else None, tokenizer, device, plan, spec, seed, texts_dir)
+        tokenizer = read_tokenizer(where, options)
+        if plan.loader is None:
+            model = _from_pretrained(where, options, plan, device, head)
+        else:
+            identity = checkpoint_identity(spec, models_dir, local_root)
+            artifacts = artifacts or settings.data_dir() / "artifacts"
+            model = plan.loader.load(Checkpoint(where, options, identity, head, device, artifacts))
+    if isinstance(model, torch.nn.Module):
+        model.eval()
+    session = Session(model, tokenizer, device, plan, spec, seed, texts_dir)
     for technique in stack:
         technique.apply(session)
     return session
+
+
+def _from_pretrained(where: str, options: dict[str, Any], plan: ModelPlan, device: Device, head: Head) -> Any:
+    return _AUTO_CLASSES[head].from_pretrained(
+        where,
+        config=read_config(where, options),
+        dtype=getattr(torch, plan.dtype),
+        quantization_config=plan.quantization,
+        device_map={"": "cuda:0"} if device.kind == "cuda" else None,
+        **options,
+        **plan.load_options,
+    )
+
+
+def weight_bytes(session: Session) -> int:
+    """Bytes of the loaded model's weights, counted by whoever loaded it."""
+    loader = session.plan.loader
+    return storage_bytes(session.model) if loader is None else loader.weight_bytes(session.model)
 
 
 def _planned(plan: ModelPlan, stack: Sequence[Technique]) -> ModelPlan:
@@ -111,7 +148,7 @@ def collect_evidence(session: Session, stack: Sequence[Technique]) -> dict[str, 
     Raises NotAppliedError at the first technique whose facts contradict it.
     """
     evidence: dict[str, Any] = {}
-    if session.model is not None:
+    if isinstance(session.model, torch.nn.Module):
         evidence["model"] = {"facts": model_facts(session.model), "problem": None}
     for technique in stack:
         shown: Evidence = technique.evidence(session)

@@ -76,9 +76,14 @@ def _tensors_of_plain(value: Any, visited: dict[int, Any]) -> Iterator[torch.Ten
 
 
 def cache_bytes(cache: Any) -> int:
-    """Bytes held by a transformers KV cache (0 for None): every layer's keys and values, preallocated room included."""
+    """Bytes held by a KV cache (0 for None): every layer's keys and values, preallocated room included.
+
+    cache: a transformers Cache, or tuples of tensors as ONNX Runtime models return.
+    """
     if cache is None:
         return 0
+    if isinstance(cache, tuple):
+        return storage_bytes(*(tensor for layer in cache for tensor in layer))
     return storage_bytes(*(t for layer in cache.layers for t in (getattr(layer, "keys", None), getattr(layer, "values", None))))
 
 

@@ -75,7 +75,8 @@ def log_probabilities(session: Session, chunks: list[torch.Tensor]) -> Iterator[
     for ids in chunks:
         ids = ids.to(session.torch_device)
         with torch.inference_mode():
-            logits = session.model(ids, use_cache=False).logits[0, :-1].float()
+            # the mask says nothing new (no padding), but an exported graph has it as an input
+            logits = session.model(ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, :-1].float()
         yield torch.log_softmax(logits, dim=-1), ids[0, 1:]
 
 

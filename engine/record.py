@@ -16,6 +16,9 @@ from engine.specs import ExperimentSpec, PlannedRun, new_id
 
 FORMAT = "llm-tradeoff-lab/1"
 
+LAYERED = "layered"
+"""The environment fact that a technique brings about itself, by the packages that it needs in place of the core's."""
+
 Record = dict[str, Any]
 
 
@@ -40,7 +43,7 @@ def add_run(record: Record, planned: PlannedRun, result: RunResult, *, device: s
     """Append one finished run."""
     environment = None
     if result.environment:
-        environment = hashlib.sha256(json.dumps(result.environment, sort_keys=True).encode()).hexdigest()
+        environment = _digest(result.environment)
         record["environments"][environment] = result.environment
     record["runs"].append({
         "id": None, "variant": planned.variant, "round": planned.round, "kind": planned.kind.value,
@@ -50,6 +53,18 @@ def add_run(record: Record, planned: PlannedRun, result: RunResult, *, device: s
         "log_tail": result.log_tail if result.status in (Status.FAILED, Status.TIMED_OUT) else None,
         "measurements": [asdict(m) | {"status": m.status.value, "n_samples": len(m.samples)} for m in result.measurements],
     })  # fmt: skip
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def same_but_for_layers(record: Record) -> dict[str, str]:
+    """{id of an environment: what it has in common with those that differ by a technique's own packages alone}."""
+    return {
+        key: _digest({k: v for k, v in facts.items() if k != LAYERED}) if LAYERED in facts else key
+        for key, facts in record["environments"].items()
+    }
 
 
 def _now() -> str:

@@ -6,6 +6,7 @@
 | DATABASE_URL | any SQLAlchemy URL | sqlite:///<LAB_DATA>/lab.db |
 | LAB_MODELS | root of local directory models | <LAB_DATA>/local_models |
 | LAB_LOCKS | device locks, shared by all data directories of a user | <tmp>/llm-tradeoff-lab-<uid> |
+| LAB_ENVIRONMENTS | folder of the layered environments `.venv-<name>` | beside the running interpreter's .venv |
 | HOST, PORT | address of the page | 127.0.0.1, 8501 |
 | PUBLIC_BASE_URL | what links begin with | http://HOST:PORT; for HOST=0.0.0.0 this machine's address in its network |
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -51,6 +53,12 @@ def runs_dir() -> Path:
 
 def locks_dir() -> Path:
     return _path("LAB_LOCKS", Path(tempfile.gettempdir()) / f"llm-tradeoff-lab-{os.getuid()}")
+
+
+def environments_dir() -> Path:
+    # an interpreter that is in no venv lies in a system folder, which is not ours to write to
+    beside = Path(sys.prefix).parent if sys.prefix != sys.base_prefix else REPOSITORY
+    return _path("LAB_ENVIRONMENTS", beside)
 
 
 def host() -> str:

@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from engine.devices import Device
+from engine.environments import CORE, ENVIRONMENTS
 from engine.measurement import Evidence
 
 if TYPE_CHECKING:
-    from engine.modelspec import ModelSpec
+    from engine.modelspec import Head, ModelSpec
     from engine.workload import Workload
 
 
@@ -41,15 +42,46 @@ SLOT_ORDER = {slot: position for position, slot in enumerate(Slot)}
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """Weights on disk or on the hub, as a Loader gets them.
+
+    where, options: what from_pretrained needs to read exactly these. identity: equal for equal weights. artifacts: folder
+    for what is made once from them and kept.
+    """
+
+    where: str
+    options: dict[str, Any]
+    identity: str
+    head: Head
+    device: Device
+    artifacts: Path
+
+
+class Loader(Protocol):
+    """Loads the model in place of transformers' from_pretrained, for runtimes that have their own format."""
+
+    def build(self, checkpoint: Checkpoint) -> None:
+        """Make the files that loading needs, where they are not there yet. Called before anything is timed."""
+
+    def load(self, checkpoint: Checkpoint) -> Any:
+        """The model, ready for calls on the device; builds first where that has not been done."""
+
+    def weight_bytes(self, model: Any) -> int:
+        """Bytes of all weights of a model that it loaded."""
+
+
+@dataclass(frozen=True)
 class ModelPlan:
     """How the weights are going to be loaded. Techniques return changed copies before anything is loaded.
 
     dtype: torch dtype name of the unquantized tensors. quantization: a transformers quantization config or None.
+    loader: what loads the model; None for transformers.
     """
 
     dtype: str
     quantization: Any = None
     load_options: dict[str, Any] = field(default_factory=dict)
+    loader: Loader | None = None
 
     def evolve(self, **changes: Any) -> ModelPlan:
         return replace(self, **changes)
@@ -91,14 +123,17 @@ class Technique(BaseModel):
     slot: ClassVar[Slot]
     reference: ClassVar[str]
     costs: ClassVar[str]
-    environment: ClassVar[str] = "core"
+    environment: ClassVar[str] = CORE
+    """The interpreter that the run's process gets: the core one, or a layered one (engine/environments.py)."""
     requires: ClassVar[tuple[str, ...]] = ()
     needs_model: ClassVar[bool] = True
     """False where it also acts on a workload that loads no model."""
 
     @classmethod
     def missing_packages(cls) -> str | None:
-        """Reason in words if this machine lacks a package that the technique imports, else None."""
+        """Reason in words if this machine lacks a package that the technique imports, else None. Imports nothing."""
+        if cls.environment != CORE:
+            return ENVIRONMENTS[cls.environment].missing(cls.requires)
         missing = [p for p in cls.requires if importlib.util.find_spec(p) is None]
         return f"needs {' and '.join(missing)}: pip install {' '.join(missing)}" if missing else None
 
@@ -121,7 +156,7 @@ class Technique(BaseModel):
 
 
 def ordered_stack(techniques: Sequence[Technique]) -> tuple[Technique, ...]:
-    """The stack in order of application. Raises ValueError if two techniques claim one slot."""
+    """The stack in order of application. Raises ValueError if two techniques claim one slot, or need two interpreters."""
     taken: dict[Slot, Technique] = {}
     for technique in techniques:
         if (other := taken.get(technique.slot)) is not None:
@@ -129,7 +164,19 @@ def ordered_stack(techniques: Sequence[Technique]) -> tuple[Technique, ...]:
                 f"stack: {other.name} and {technique.name} both set the {technique.slot.value!r} slot; keep one of them"
             )
         taken[technique.slot] = technique
+    environment_of(techniques)
     return tuple(sorted(techniques, key=lambda t: SLOT_ORDER[t.slot]))
+
+
+def environment_of(stack: Sequence[Technique]) -> str:
+    """The environment that a stack runs in. Raises ValueError if its techniques need two: a process has one interpreter."""
+    layered = {t.environment: t for t in stack if t.environment != CORE}
+    if len(layered) > 1:
+        a, b = list(layered.values())[:2]
+        raise ValueError(
+            f"stack: {a.name} runs in the {a.environment} environment and {b.name} in the {b.environment} environment; keep one of them"
+        )
+    return next(iter(layered), CORE)
 
 
 def unsupported_stack(

@@ -17,9 +17,10 @@ from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 from engine.devices import Device  # noqa: E402
+from engine.environments import CORE  # noqa: E402
 from engine.measurement import Status  # noqa: E402
 from engine.specs import RunKind, RunSpec, VariantSpec  # noqa: E402
-from engine.technique import Session, Technique, unsupported_stack  # noqa: E402
+from engine.technique import Session, Technique, environment_of, unsupported_stack  # noqa: E402
 
 if TYPE_CHECKING:
     from engine.quality import QualityReference
@@ -71,22 +72,30 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
     result["details"] |= meter.details | surroundings.facts()
 
 
+def _build_ahead(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any) -> None:
+    from engine.loading import build_ahead
+
+    meter.phase("making the files that loading needs, once")
+    head = spec.workload.build().head
+    build_ahead(spec.model, stack, device, Path(spec.models_dir), Path(spec.local_models_dir), head, Path(spec.artifacts_dir))
+
+
 def _load(spec: RunSpec, stack: tuple[Technique, ...], device: Device) -> Session:
     from engine.loading import load_session
 
     workload = spec.workload.build()
     session = load_session(
         spec.model, stack, device, spec.seed, Path(spec.models_dir), Path(spec.local_models_dir), Path(spec.texts_dir),
-        workload.head,
+        workload.head, Path(spec.artifacts_dir),
     )  # fmt: skip
     session.workload = workload
     return session
 
 
 def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:
-    from engine.loading import collect_evidence
-    from engine.memory import storage_bytes
+    from engine.loading import collect_evidence, weight_bytes
 
+    _build_ahead(spec, stack, device, meter)
     meter.phase("loading the model")
     started = time.perf_counter()
     load_peaks, session = meter.peak_of(lambda: _load(spec, stack, device))
@@ -97,7 +106,7 @@ def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: A
         meter.record("load_seconds", [seconds])
         if "peak_memory_bytes" in load_peaks:
             meter.record("load_peak_memory_bytes", [load_peaks["peak_memory_bytes"]])
-        meter.record("weight_bytes", [storage_bytes(session.model)])
+        meter.record("weight_bytes", [weight_bytes(session)])
     spec.workload.build().run(session, meter)
 
 
@@ -133,6 +142,8 @@ def _write_reference(spec: RunSpec, device: Device, reference: "QualityReference
     from engine.loading import collect_evidence
 
     stack = VariantSpec(name="baseline", stack=spec.baseline_stack).build()
+    if environment_of(stack) not in (CORE, environment_of(VariantSpec(name="variant", stack=spec.stack).build())):
+        return "the baseline's logits are not there, and it runs in another environment; run its quality run again"
     try:
         baseline = _load(spec, stack, device)
         collect_evidence(baseline, stack)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.environments import ENVIRONMENTS, LayeredEnvironment
 from engine.settings import REPOSITORY, data_dir
 
 _USERS_DATA = data_dir()  # read before any test moves it: the bundled models are fetched there once
@@ -21,6 +22,15 @@ def tiny_model_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("models")
     subprocess.run([sys.executable, "-m", "tests.tiny_model", str(root / "tiny")], check=True, cwd=REPOSITORY, capture_output=True)
     return root
+
+
+@pytest.fixture(scope="session")
+def onnx_environment() -> LayeredEnvironment:
+    """The real one: made where it is not there, else a look at its stamp."""
+    command = [sys.executable, "-m", "engine.environments", "onnx"]
+    subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
+    assert ENVIRONMENTS["onnx"].installed()
+    return ENVIRONMENTS["onnx"]
 
 
 @pytest.fixture(autouse=True)

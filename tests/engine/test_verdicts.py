@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from typing import Any
 
@@ -127,6 +129,19 @@ def test_another_device_or_environment_is_not_compared() -> None:
     assert compared([1.0] * 3, [0.5] * 3, runs=updated).verdict == "not comparable"
     row = compared([1.0] * 4, [0.5] * 4, runs={("fast", 3): {"environment": "f" * 64}})
     assert (row.verdict, row.reason) == ("better", "1 of 4 rounds left out: another environment than the baseline's")
+
+
+def test_a_techniques_own_packages_do_not_stand_in_the_way() -> None:
+    record = build_record({"base": {"ttft_seconds": [1.0] * 3}, "fast": {"ttft_seconds": [0.5] * 3}})
+    plain = {"device": "a test machine", "packages": {"torch": "2.13.0"}}
+    layered = plain | {"layered": {"environment": "onnx", "packages": {"transformers": "4.57.6"}}}
+    ids = {name: hashlib.sha256(json.dumps(f, sort_keys=True).encode()).hexdigest() for name, f in (("plain", plain), ("layered", layered))}
+    record["environments"] = {ids["plain"]: plain, ids["layered"]: layered}
+    for run in record["runs"]:
+        run["environment"] = ids["layered" if run["variant"] else "plain"]
+    assert row_of(record).verdict == "better"
+    layered["packages"] = {"torch": "2.12.0"}
+    assert row_of(record).verdict == "not comparable"
 
 
 def test_contended_rounds_are_left_out_and_said_so() -> None:

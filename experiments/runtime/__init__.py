@@ -1,0 +1,1 @@
+"""Runtimes: what runs the model in place of plain PyTorch calls."""
