@@ -19,7 +19,7 @@ from typing import Any  # noqa: E402
 from engine.devices import Device  # noqa: E402
 from engine.measurement import Status  # noqa: E402
 from engine.specs import RunKind, RunSpec, VariantSpec  # noqa: E402
-from engine.technique import Session, Technique, unsupported_stack  # noqa: E402
+from engine.technique import Session, Technique, UnsupportedHereError, unsupported_stack  # noqa: E402
 
 
 def main(run_dir: Path) -> None:
@@ -59,6 +59,8 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
             result |= {"status": meter.recorded[0].status, "reason": meter.recorded[0].reason}
     except NotAppliedError as error:
         result |= {"status": Status.FAILED, "reason": str(error)}
+    except UnsupportedHereError as error:
+        result |= {"status": Status.UNSUPPORTED, "reason": str(error)}
     except Exception as error:
         traceback.print_exc()
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED

@@ -1,0 +1,1 @@
+"""Runtimes: what executes the model's graph."""
