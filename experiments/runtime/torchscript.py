@@ -24,8 +24,8 @@ class Torchscript(Technique):
     slot: ClassVar[Slot] = Slot.RUNTIME
     reference: ClassVar[str] = "https://docs.pytorch.org/docs/stable/jit.html"
     costs: ClassVar[str] = (
-        "No KV cache: every new token computes the whole sequence again, so compare it with kv_cache off. Frozen weights stand beside "
-        "the model's own. Deprecated by PyTorch in favour of torch.compile."
+        "No KV cache: every new token computes the whole sequence again, so compare it with kv_cache off. Sequences without padding "
+        "only. Deprecated by PyTorch in favour of torch.compile."
     )
 
     def unsupported_reason(
@@ -39,10 +39,14 @@ class Torchscript(Technique):
         return None
 
     def apply(self, session: Session) -> None:
+        from engine.meter import is_out_of_memory
+
         traced = TracedForward(session.model)
         try:  # one trace now, so that a model that cannot be traced is known before anything is measured
             traced.trace(1, 0)
         except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+            if is_out_of_memory(error):  # a result of its own, not a property of the model
+                raise
             reason = f"torchscript: the model cannot be traced: {type(error).__name__}: {error}"
             raise UnsupportedHereError(reason[:2000]) from error
         session.model.forward = traced
