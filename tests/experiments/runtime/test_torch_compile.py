@@ -16,7 +16,7 @@ from engine.technique import unsupported_stack
 MODEL = ModelSpec(source="local", name="tiny")
 
 
-@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled:UserWarning")
+@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled:UserWarning", "ignore:`torch.jit.:DeprecationWarning")
 def test_compiles_and_gives_the_same_tokens(tiny_model_root: Path) -> None:
     from torch._dynamo.utils import counters
 
