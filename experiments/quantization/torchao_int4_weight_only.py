@@ -58,5 +58,5 @@ class TorchaoInt4WeightOnly(Technique):
         import torch
 
         if session.device.kind == "cuda":
-            return tensor_evidence(session, "Int4TilePackedTo4dTensor", torch.int32, packed=8)
+            return tensor_evidence(session, "Int4TilePackedTo4dTensor", torch.int32, packed=None)
         return tensor_evidence(session, "Int4OpaqueTensor", torch.uint8, packed=2)

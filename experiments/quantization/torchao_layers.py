@@ -8,10 +8,10 @@ from engine.measurement import Evidence
 from engine.technique import Session
 
 
-def tensor_evidence(session: Session, tensor_class: str, dtype: Any, *, activations: bool = False, packed: int = 1) -> Evidence:
+def tensor_evidence(session: Session, tensor_class: str, dtype: Any, *, activations: bool = False, packed: int | None = 1) -> Evidence:
     """All linear layers but the output head must hold a `tensor_class` with data of `dtype`.
 
-    activations: their inputs must be quantized on the fly too. packed: weights in one element of the data.
+    activations: their inputs must be quantized on the fly too. packed: weights in one element of the data, None where the kernel pads them.
     """
     import torch
 
@@ -24,7 +24,7 @@ def tensor_evidence(session: Session, tensor_class: str, dtype: Any, *, activati
         return Evidence(facts, f"no weight became {tensor_class}")
     if left:
         return Evidence(facts, f"{len(left)} layers were left as they were, {left[0]} first")
-    if any(w.qdata.numel() * packed != w.numel() for w in replaced.values()):
+    if packed and any(w.qdata.numel() * packed != w.numel() for w in replaced.values()):
         return Evidence(facts, f"the data is not packed {packed} to an element")
     if activations and any(getattr(w, "act_quant_kwargs", None) is None for w in replaced.values()):
         return Evidence(facts, "activations are not quantized")
