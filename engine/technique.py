@@ -112,6 +112,10 @@ class Session:
         return "cuda" if self.device.kind == "cuda" else "cpu"
 
 
+class UnsupportedHereError(Exception):
+    """Raised by `apply` where only trying could tell that a model is not supported; the text is the run's reason."""
+
+
 class Technique(BaseModel):
     """Base of all techniques. The docstring's first line is the text that people read on the card."""
 

@@ -20,7 +20,7 @@ from engine.devices import Device  # noqa: E402
 from engine.environments import CORE  # noqa: E402
 from engine.measurement import Status  # noqa: E402
 from engine.specs import RunKind, RunSpec, VariantSpec  # noqa: E402
-from engine.technique import Session, Technique, environment_of, unsupported_stack  # noqa: E402
+from engine.technique import Session, Technique, UnsupportedHereError, environment_of, unsupported_stack  # noqa: E402
 
 if TYPE_CHECKING:
     from engine.quality import QualityReference
@@ -65,6 +65,8 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
             result |= {"status": points[0].status, "reason": points[0].reason}
     except NotAppliedError as error:
         result |= {"status": Status.FAILED, "reason": str(error)}
+    except UnsupportedHereError as error:
+        result |= {"status": Status.UNSUPPORTED, "reason": str(error)}
     except Exception as error:
         traceback.print_exc()
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED

@@ -1,0 +1,31 @@
+"""torchao int8 x int8: weights by output row, activations by token on the fly, integer products."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from engine.measurement import Evidence
+from engine.technique import Session, Slot, Technique
+from experiments.quantization.torchao_layers import body, tensor_evidence
+
+
+class TorchaoInt8DynamicActivationInt8Weight(Technique):
+    """8-bit weights and 8-bit activations, quantized per token on the fly, so that products are of integers (torchao)."""
+
+    name: ClassVar[str] = "torchao_int8_dynamic_activation_int8_weight"
+    label: ClassVar[str] = "int8 weights and activations (torchao)"
+    family: ClassVar[str] = "quantization"
+    slot: ClassVar[Slot] = Slot.WEIGHTS
+    reference: ClassVar[str] = "https://github.com/pytorch/ao/tree/main/torchao/quantization"
+    costs: ClassVar[str] = "Quantizing activations costs time at every layer: without torch.compile it is slower than 16 bit."
+    requires: ClassVar[tuple[str, ...]] = ("torchao",)
+
+    def apply(self, session: Session) -> None:
+        from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+
+        quantize_(session.model, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False), filter_fn=body)
+
+    def evidence(self, session: Session) -> Evidence:
+        import torch
+
+        return tensor_evidence(session, "Int8Tensor", torch.int8, activations=True)

@@ -1,0 +1,45 @@
+"""torch.compile, for real and once: the same greedy tokens, compiled anew after the proof; refused without a C++ compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.devices import Device, find_device
+from engine.loading import collect_evidence, load_session
+from engine.modelspec import ModelSpec
+from engine.registry import discover
+from engine.technique import unsupported_stack
+
+MODEL = ModelSpec(source="local", name="tiny")
+
+
+@pytest.mark.filterwarnings("ignore:dynamo_pgo force disabled:UserWarning", "ignore:`torch.jit.:DeprecationWarning")
+def test_compiles_and_gives_the_same_tokens(tiny_model_root: Path) -> None:
+    from torch._dynamo.utils import counters
+
+    def greedy(*stack: object) -> list[int]:
+        session = load_session(MODEL, stack, find_device("cpu"), 0, *[tiny_model_root] * 3)  # type: ignore[arg-type]
+        if stack:
+            facts = collect_evidence(session, stack)["torch_compile"]["facts"]  # type: ignore[arg-type]
+            assert facts["graphs_compiled"] >= 1 and facts["seconds_by_stage"]["total_wall_time"] > 0
+        ids = torch.tensor([[2, 40, 41, 42, 50, 60, 61, 7]])
+        out = session.model.generate(
+            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=16, min_new_tokens=16, pad_token_id=0
+        )
+        return [int(t) for t in out[0]]
+
+    before = counters["stats"]["unique_graphs"]
+    assert greedy(discover().technique("torch_compile", {"dynamic": True})) == greedy()
+    assert counters["stats"]["unique_graphs"] - before >= 2, "once for the proof, again in the first call that is timed"
+
+
+def test_needs_a_compiler_on_a_cpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    stack, workload = [discover().technique("torch_compile")], discover().workload("generation")
+    said = unsupported_stack(stack, find_device("cpu"), MODEL, workload)
+    assert said is not None and said.endswith("apt-get install g++")
+    gpu = Device("cuda:0", "cuda", "a GPU", "here", 2**37, (9, 0), "GPU-0")
+    assert unsupported_stack(stack, gpu, MODEL, workload) is None
