@@ -99,7 +99,7 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
         known = BUNDLED[model.name]
         row |= {"label": known.label, "parameters": known.parameters, "dtype": known.dtype, "note": known.note}
         if not (settings.bundled_models_dir() / model.name / "config.json").is_file():
-            row |= {"available": False, "reason": f"{model.name} has not been fetched: python -m engine.bundled"}
+            row |= {"available": False, "reason": f"{model.name} has not been fetched: python -m engine.bundled {model.name}"}
     elif model.source == "shape":
         shape = SHAPES[model.name]
         row |= {"label": shape.label, "parameters": shape.parameters, "dtype": shape.dtype,
@@ -112,8 +112,8 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
 
 
 def availability(devices: Sequence[Device]) -> dict[str, dict[str, str | None]]:
-    """{device id: {technique: reason or None}} on this machine, for default options and a bundled model."""
-    workload = next(iter(discover().workloads.values()))()
+    """{device id: {technique: reason or None}} on this machine, for default options, generating with a bundled model."""
+    workload = discover().workload("generation")
     model = ModelSpec(source="bundled", name=next(iter(BUNDLED)))
     return {
         d.id: {name: _reason(cls(), d, model, workload) for name, cls in discover().techniques.items()} for d in devices

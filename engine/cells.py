@@ -13,6 +13,7 @@ from typing import Any
 from engine.measurement import Point, Status
 from engine.metrics import METRICS, Metric
 from engine.record import Record
+from engine.registry import discover
 
 NOT_MEASURED = "not measured"
 # What every speed run reports first; stands for the run where nothing at all was measured.
@@ -99,7 +100,7 @@ def cells(record: Record) -> list[Cell]:
     if "speed" in kinds and not any(_run_kind(METRICS[name]) == "speed" for name in points):
         points[_ALWAYS_MEASURED] = {"{}": {}}
     if "quality" in kinds:
-        for name in (n for n, m in METRICS.items() if m.kind == "quality" and n not in points):
+        for name in (n for n in _expected_quality(record) if n not in points):
             points[name] = {"{}": {}}
     variants = range(len(record["variants"]))
     return [
@@ -107,6 +108,13 @@ def cells(record: Record) -> list[Cell]:
         for name, metric in METRICS.items()
         for key, point in points.get(name, {}).items()
     ]
+
+
+def _expected_quality(record: Record) -> list[str]:
+    """What the quality runs of this record's workload measure; a language model's where this version lacks the workload."""
+    workload = discover().workloads.get(record["experiment"]["spec"].get("workload", {}).get("name", "generation"))
+    names = workload.quality_metrics if workload else ("perplexity",)
+    return [n for n in names if METRICS[n].kind == "quality"] or list(names[:1])
 
 
 def _run_kind(metric: Metric) -> str:

@@ -37,7 +37,7 @@ def checkpoint(spec: ModelSpec, models_dir: Path, local_root: Path) -> tuple[str
     if not folder.is_relative_to(root):
         raise ValueError(f"model: {spec.name!r} leads out of {root}; put the model itself there, not a link")
     if not (folder / "config.json").is_file():
-        fix = "run: python -m engine.bundled" if spec.source == "bundled" else f"put its directory below {root}"
+        fix = f"run: python -m engine.bundled {spec.name}" if spec.source == "bundled" else f"put its directory below {root}"
         raise ValueError(f"model: {spec.name!r} is not in {root}; {fix}")
     if not list(folder.glob("*.safetensors")):
         raise ValueError(f"model: {spec.name!r} has no safetensors file; unsafe weights formats are not loaded")
@@ -85,14 +85,17 @@ def load_session(
         where, options = checkpoint(spec, models_dir, local_root)
         plan = _planned(ModelPlan(dtype=stated_dtype(spec, where, options)), stack)
         tokenizer = AutoTokenizer.from_pretrained(where, **{k: v for k, v in options.items() if k != "use_safetensors"})
-        model = _AUTO_CLASSES[head].from_pretrained(
+        model, loaded = _AUTO_CLASSES[head].from_pretrained(
             where,
+            output_loading_info=True,
             dtype=getattr(torch, plan.dtype),
             quantization_config=plan.quantization,
             device_map={"": "cuda:0"} if device.kind == "cuda" else None,
             **options,
             **plan.load_options,
         )
+        if head is Head.CLASSIFIER and (missing := sorted(loaded["missing_keys"])):
+            raise ValueError(f"model: {spec} was never fine-tuned to classify: its checkpoint has no {missing[0]}; choose a classifier")
     session = Session(model.eval() if model is not None else None, tokenizer, device, plan, spec, seed, texts_dir)
     for technique in stack:
         technique.apply(session)

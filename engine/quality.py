@@ -31,7 +31,7 @@ KEPT_REFERENCES = 4
 
 @dataclass
 class QualityReference:
-    """The baseline's log-probabilities, float32, shape (predicted tokens, vocabulary).
+    """The baseline's outputs, float32: log-probabilities (predicted tokens, vocabulary), or one row per example.
 
     `is_baseline` says that this run is the baseline itself: it writes the file and is compared with nothing.
     """
@@ -106,6 +106,17 @@ def write_reference(session: Session, chunks: list[torch.Tensor], reference: Qua
     writer = _Writer(reference, _predicted(chunks))
     for logp, _ in log_probabilities(session, chunks):
         writer.append(logp)
+
+
+def keep_outputs(reference: QualityReference, outputs: torch.Tensor) -> None:
+    """Keep the baseline's outputs (examples, anything) as float32, where they are not kept already."""
+    if not reference.path.exists():
+        _Writer(reference, outputs.shape[0]).append(outputs.float())
+
+
+def kept_outputs(reference: QualityReference) -> torch.Tensor | None:
+    """What `keep_outputs` kept, on the CPU; None in the baseline's own run, which is compared with nothing."""
+    return None if reference.is_baseline else torch.from_numpy(np.load(reference.path))
 
 
 def _predicted(chunks: list[torch.Tensor]) -> int:
