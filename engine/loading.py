@@ -63,6 +63,9 @@ def stated_dtype(spec: ModelSpec, where: str, options: dict[str, Any]) -> str:
     return str(getattr(config, "dtype", None) or torch.float32).removeprefix("torch.")
 
 
+CLASSIFIER_HEADS = ("classifier", "score")
+"""What transformers calls the layer that a classifier ends with."""
+
 _AUTO_CLASSES = {
     Head.CAUSAL_LM: AutoModelForCausalLM, Head.CLASSIFIER: AutoModelForSequenceClassification, Head.ENCODER: AutoModel,
 }  # fmt: skip
@@ -84,6 +87,9 @@ def load_session(
     else:
         where, options = checkpoint(spec, models_dir, local_root)
         plan = _planned(ModelPlan(dtype=stated_dtype(spec, where, options)), stack)
+        if head is Head.CLASSIFIER and hasattr(plan.quantization, "llm_int8_skip_modules"):
+            # transformers spares a language model's head by itself, a classifier's not: its few columns do not fill one block.
+            plan.quantization.llm_int8_skip_modules = [*(plan.quantization.llm_int8_skip_modules or ()), *CLASSIFIER_HEADS]
         tokenizer = AutoTokenizer.from_pretrained(where, **{k: v for k, v in options.items() if k != "use_safetensors"})
         model, loaded = _AUTO_CLASSES[head].from_pretrained(
             where,

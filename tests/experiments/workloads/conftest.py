@@ -45,7 +45,7 @@ def texts(own_data: Path) -> Path:
     folder = settings.texts_dir()
     folder.mkdir(parents=True)
     draw = random.Random(1)
-    words = "the cat sat on mat and dog log good bad film plot dull bright".split()
+    words = ["the", "cat", "sat", "on", "mat", "and", "dog", "log", "good", "bad", "film", "plot", "dull", "bright"]
 
     def text(most: int) -> str:
         return " ".join(draw.choices(words, k=draw.randint(2, most)))

@@ -47,7 +47,7 @@ def test_accuracy_equals_a_computation_by_hand(run: Run, texts: Path, tiny_model
 
 
 def test_paired_with_the_baseline_end_to_end(run_all: Callable[[object], Record], texts: Path) -> None:
-    record = run_all(spec_of("local:tiny-llama", "multiple_choice", "bnb_4bit", rounds=3, **OPTIONS))
+    record = run_all(spec_of("local:tiny-llama", "multiple_choice", "bnb_4bit", **OPTIONS))
     assert {(r["status"], r["reason"]) for r in record["runs"]} == {("succeeded", None)}
     found = {(r.variant, r.metric): r for r in rows(record)}
     for metric in ("accuracy", "accuracy_normalized"):
