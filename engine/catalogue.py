@@ -43,6 +43,14 @@ BUNDLED = {
         8192,
         "De-quantized from Q4_1: its weights were 4-bit before, so 4-bit methods look kinder here than on other models.",
     ),
+    "minilm-l6": BundledModel(
+        "all-MiniLM-L6-v2", 22_713_216, "float32", 512, "A sentence encoder whose weights were float32 from the start.", (Head.ENCODER,)
+    ),
+    "minilm-l6-reviews": BundledModel(
+        "MiniLM-L6, movie reviews", 22_713_986, "float32", 512,
+        "MiniLM-L6 fine-tuned on this machine on 6,530 movie reviews, one epoch; its recipe and accuracy are in its lab.json.",
+        (Head.CLASSIFIER, Head.ENCODER),
+    ),
 }
 
 
@@ -69,7 +77,7 @@ SHAPES = {
 
 
 def heads_of(model: ModelSpec) -> tuple[Head, ...] | None:
-    """What a model can be loaded as , its own kind first; None where only loading could tell."""
+    """What a model can be loaded as, its own kind first; None where only loading could tell."""
     if model.source == "none":
         return (Head.NOTHING,)
     if model.source == "bundled":

@@ -101,7 +101,7 @@ def cells(record: Record) -> list[Cell]:
     if "speed" in kinds and not any(_run_kind(METRICS[name]) == "speed" for name in points):
         points[_ALWAYS_MEASURED] = {"{}": {}}
     if "quality" in kinds:
-        for name in (n for n in _qualities(record) if n not in points):
+        for name in (n for n in _expected_quality(record) if n not in points):
             points[name] = {"{}": {}}
     variants = range(len(record["variants"]))
     environments = same_but_for_layers(record)
@@ -112,11 +112,11 @@ def cells(record: Record) -> list[Cell]:
     ]
 
 
-def _qualities(record: Record) -> list[str]:
-    """What the workload measures as quality, or every quality where this version does not know the workload."""
-    workload = discover().workloads.get(record["experiment"]["spec"]["workload"]["name"])
-    names = METRICS if workload is None else workload.quality_metrics
-    return [name for name in names if METRICS[name].kind == "quality"]
+def _expected_quality(record: Record) -> list[str]:
+    """What the quality runs of this record's workload measure; a language model's where this version lacks the workload."""
+    workload = discover().workloads.get(record["experiment"]["spec"].get("workload", {}).get("name", "generation"))
+    names = workload.quality_metrics if workload else ("perplexity",)
+    return [n for n in names if METRICS[n].kind == "quality"] or list(names[:1])
 
 
 def _run_kind(metric: Metric) -> str:

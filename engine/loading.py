@@ -41,7 +41,7 @@ def checkpoint(spec: ModelSpec, models_dir: Path, local_root: Path) -> tuple[str
     if not folder.is_relative_to(root):
         raise ValueError(f"model: {spec.name!r} leads out of {root}; put the model itself there, not a link")
     if not (folder / "config.json").is_file():
-        fix = "run: python -m engine.bundled" if spec.source == "bundled" else f"put its directory below {root}"
+        fix = f"run: python -m engine.bundled {spec.name}" if spec.source == "bundled" else f"put its directory below {root}"
         raise ValueError(f"model: {spec.name!r} is not in {root}; {fix}")
     if not list(folder.glob("*.safetensors")):
         raise ValueError(f"model: {spec.name!r} has no safetensors file; unsafe weights formats are not loaded")
@@ -65,6 +65,9 @@ def stated_dtype(spec: ModelSpec, where: str, options: dict[str, Any]) -> str:
         return BUNDLED[spec.name].dtype
     return str(getattr(read_config(where, options), "dtype", None) or torch.float32).removeprefix("torch.")
 
+
+CLASSIFIER_HEADS = ("classifier", "score")
+"""What transformers calls the layer that a classifier ends with."""
 
 _AUTO_CLASSES = {
     Head.CAUSAL_LM: AutoModelForCausalLM, Head.CLASSIFIER: AutoModelForSequenceClassification, Head.ENCODER: AutoModel,
@@ -105,7 +108,7 @@ def load_session(
         plan = _planned(ModelPlan(dtype=stated_dtype(spec, where, options)), stack)
         tokenizer = read_tokenizer(where, options)
         if plan.loader is None:
-            model = _from_pretrained(where, options, plan, device, head)
+            model = _from_pretrained(spec, where, options, plan, device, head)
         else:
             identity = checkpoint_identity(spec, models_dir, local_root)
             artifacts = artifacts or settings.data_dir() / "artifacts"
@@ -118,16 +121,25 @@ def load_session(
     return session
 
 
-def _from_pretrained(where: str, options: dict[str, Any], plan: ModelPlan, device: Device, head: Head) -> Any:
-    return _AUTO_CLASSES[head].from_pretrained(
+def _from_pretrained(
+    spec: ModelSpec, where: str, options: dict[str, Any], plan: ModelPlan, device: Device, head: Head
+) -> Any:
+    if head is Head.CLASSIFIER and hasattr(plan.quantization, "llm_int8_skip_modules"):
+        # transformers spares a language model's head by itself, a classifier's not: its few columns do not fill one block.
+        plan.quantization.llm_int8_skip_modules = [*(plan.quantization.llm_int8_skip_modules or ()), *CLASSIFIER_HEADS]
+    model, loaded = _AUTO_CLASSES[head].from_pretrained(
         where,
         config=read_config(where, options),
+        output_loading_info=True,
         dtype=getattr(torch, plan.dtype),
         quantization_config=plan.quantization,
         device_map={"": "cuda:0"} if device.kind == "cuda" else None,
         **options,
         **plan.load_options,
     )
+    if head is Head.CLASSIFIER and (missing := sorted(loaded["missing_keys"])):
+        raise ValueError(f"model: {spec} was never fine-tuned to classify: its checkpoint has no {missing[0]}; choose a classifier")
+    return model
 
 
 def weight_bytes(session: Session) -> int:

@@ -76,6 +76,12 @@ METRICS: dict[str, Metric] = {
                "Prompt tokens of the whole batch / time to first token."),
         Metric("decode_tokens_per_second", "Decode throughput", "tok/s", "speed", True, _SPEED,
                "New tokens of the whole batch after the first / time after the first."),
+        Metric("forward_seconds", "Forward pass", "s", "speed", False, _SPEED,
+               "One call of the model on a whole batch, without tokenization; the median over batches or calls."),
+        Metric("seconds_per_example", "Time per example", "s", "speed", False, _SPEED,
+               "Seconds of the forward passes / examples in them, without tokenization."),
+        Metric("examples_per_second", "Examples per second", "ex/s", "speed", True, _SPEED,
+               "Examples of the whole batch / seconds of its forward pass."),
         Metric("load_seconds", "Load time", "s", "speed", False, _SPEED,
                "Reading the weights and applying the techniques, once per process."),
         Metric("first_call_seconds", "First call", "s", "speed", False, _SPEED,
@@ -110,10 +116,18 @@ METRICS: dict[str, Metric] = {
                "Largest absolute difference from attention in float64 on the same inputs, over up to 128 query rows of every head, "
                "divided by the largest absolute value of the reference. Forward pass. One sample per head and sequence.",
                paired_by="blocks"),
+        Metric("accuracy_normalized", "Accuracy, length-normalized", "fraction", "quality", True, _QUALITY,
+               "Share of the questions whose right answer has the highest log-likelihood per character (acc_norm).", paired_by="examples"),
+        Metric("f1", "F1", "fraction", "quality", True, _QUALITY,
+               "Harmonic mean of precision and recall of the class with label 1. One number per variant: it has no interval."),
         Metric("kl_divergence", "KL divergence to the baseline", "nats", "fidelity", False, _QUALITY,
                "Mean over tokens of KL(baseline || variant). Fidelity, not accuracy loss.", compared=False),
         Metric("top1_agreement", "Top-1 agreement with the baseline", "fraction", "fidelity", True, _QUALITY,
                "Share of positions where both give the same most likely token. Fidelity, not accuracy loss.", compared=False),
+        Metric("prediction_agreement", "Same predictions as the baseline", "fraction", "fidelity", True, _QUALITY,
+               "Share of the examples that both give the same answer; the rest are flips. Fidelity, not accuracy.", compared=False),
+        Metric("embedding_cosine", "Embedding cosine to the baseline", "fraction", "fidelity", True, _QUALITY,
+               "Mean over sentences of the cosine between the mean-pooled embeddings of both. Fidelity, not accuracy.", compared=False),
     )
 }
 

@@ -38,7 +38,7 @@ _Output = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass
 class QualityReference:
-    """The baseline's log-probabilities, float32, shape (predicted tokens, vocabulary).
+    """The baseline's outputs, float32: log-probabilities (predicted tokens, vocabulary), or one row per example.
 
     `is_baseline` says that this run is the baseline itself: it writes the file and is compared with nothing.
     `problem` says why the file could not be made.
@@ -98,13 +98,13 @@ class _Writer:
     def append(self, logp: torch.Tensor) -> None:
         """Raises OSError with the sizes if the disk is too full for the whole file, ValueError for what is no number."""
         if logp.isnan().any():
-            raise ValueError("perplexity: the baseline's outputs are not numbers")
+            raise ValueError("the baseline's outputs are not numbers")
         if self._array is None:
             self._final.parent.mkdir(parents=True, exist_ok=True)
             _sweep(self._final.parent)
             needed, free = self._rows * logp.shape[1] * 4, shutil.disk_usage(self._final.parent).free
             if needed + 2**28 > free:
-                raise OSError(f"no_disk: baseline logits need {needed >> 20} MiB; {free >> 20} MiB are free in {self._final.parent}")
+                raise OSError(f"no_disk: the baseline's outputs need {needed >> 20} MiB; {free >> 20} MiB are free in {self._final.parent}")
             self._array = np.lib.format.open_memmap(self._temporary, mode="w+", dtype=np.float32, shape=(self._rows, logp.shape[1]))
         self._array[self._row : self._row + logp.shape[0]] = logp.cpu().numpy()
         self._row += logp.shape[0]
@@ -146,6 +146,36 @@ def write_reference(session: Session, chunks: list[torch.Tensor], reference: Qua
     with _Writer(reference, _predicted(chunks)) as writer:
         for logp, _ in log_probabilities(session, chunks):
             writer.append(logp)
+
+
+def keep_outputs(reference: QualityReference, outputs: torch.Tensor) -> None:
+    """Keep the baseline's outputs (examples, anything) as float32, where they are not kept already.
+
+    A disk that refuses is noted as the reference's problem.
+    """
+    if reference.path.exists():
+        return
+    try:
+        with _Writer(reference, outputs.shape[0]) as writer:
+            writer.append(outputs.float())
+    except OSError as error:
+        reference.problem = f"the baseline's outputs could not be kept: {error}"
+
+
+def baseline_outputs(
+    reference: QualityReference, own: torch.Tensor, meter: Meter, metric: str, point: dict[str, Any]
+) -> torch.Tensor | None:
+    """The baseline's outputs on the CPU, to compare `own` with. None where there is nothing to compare with:
+
+    the baseline's own run leaves its outputs behind; where they could not be made, `metric` gets a point that says why.
+    """
+    if reference.is_baseline:
+        keep_outputs(reference, own)
+        return None
+    if reference.problem:
+        meter.record_failure((metric,), point, Status.FAILED, reference.problem)
+        return None
+    return torch.from_numpy(np.load(reference.path))
 
 
 def _predicted(chunks: list[torch.Tensor]) -> int:

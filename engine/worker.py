@@ -153,7 +153,7 @@ def _write_reference(spec: RunSpec, device: Device, reference: "QualityReference
     except Exception as error:  # whatever ails the baseline, the variant has a perplexity of its own
         traceback.print_exc()
         return f"the baseline's logits could not be computed: {type(error).__name__}: {error}"[:2000]
-    return None
+    return reference.problem
 
 
 if __name__ == "__main__":

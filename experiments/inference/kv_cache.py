@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from engine.measurement import Evidence
+from engine.modelspec import Head
 from engine.technique import Session, Slot, Technique
+
+if TYPE_CHECKING:
+    from engine.devices import Device
+    from engine.modelspec import ModelSpec
+    from engine.workload import Workload
 
 _CACHE_CLASS = {"off": None, "dynamic": "DynamicCache", "static": "StaticCache"}
 
@@ -25,6 +32,13 @@ class KvCache(Technique):
     mode: Literal["off", "dynamic", "static"] = Field(
         "dynamic", description="off recomputes everything for each token; dynamic grows; static is allocated once"
     )
+
+    def unsupported_reason(
+        self, device: Device, model: ModelSpec, workload: Workload, stack: Sequence[Technique]
+    ) -> str | None:
+        if workload.head is not Head.CAUSAL_LM:
+            return f"the workload {workload.name} generates no tokens, so there is nothing to keep; take it out of the stack"
+        return None
 
     def apply(self, session: Session) -> None:
         if self.mode == "off":

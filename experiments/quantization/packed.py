@@ -21,7 +21,7 @@ def layer_evidence(
 
     linear = {n: m for n, m in session.model.named_modules() if isinstance(m, torch.nn.Linear) or type(m).__name__ == layer_class}
     replaced = {n: m for n, m in linear.items() if type(m).__name__ == layer_class}
-    left = [n for n in linear if n not in replaced and not n.endswith("lm_head")]
+    left = [n for n in linear if n not in replaced and not n.endswith(("lm_head", "classifier", "score"))]
     dtypes = Counter(str(m.weight.dtype) for m in replaced.values())
     facts = {"layer": layer_class, "replaced": len(replaced), "not_replaced": len(linear) - len(replaced),
              "weight_dtypes": dict(dtypes)}

@@ -99,7 +99,7 @@ def test_full_disk_leaves_the_baseline_its_perplexity(tiny_model_root: Path, tmp
     monkeypatch.setattr("engine.quality.shutil.disk_usage", lambda path: Full)
     found = measured(session, full := reference(tmp_path, is_baseline=True), tmp_path)
     assert found == {"perplexity": expected}
-    assert "could not be kept: no_disk: baseline logits need" in (full.problem or "")
+    assert "could not be kept: no_disk: the baseline's outputs need" in (full.problem or "")
     assert not list((tmp_path / "logits").iterdir()), "said before anything is written"
     with pytest.raises(OSError, match="no_disk"):
         write_reference(session, windows(session, load_text(tmp_path).content, 512, 256), full)

@@ -1,0 +1,1 @@
+"""Workloads beside generation, on tiny random models."""

@@ -1,0 +1,64 @@
+"""Scores equal a computation one token at a time; both accuracies are paired by question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.analysis import rows
+from engine.measurement import Status
+from engine.record import Record
+from engine.specs import RunKind
+from tests.experiments.workloads.conftest import Run, read, spec_of
+
+OPTIONS = {"examples": 40, "timed_examples": 3}
+
+
+def test_accuracy_equals_a_computation_by_hand(run: Run, texts: Path, tiny_models: Path) -> None:
+    result = run(spec_of("local:tiny-llama", "multiple_choice", **OPTIONS), 0, RunKind.QUALITY)
+    assert result.status is Status.SUCCEEDED, result.reason
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_models / "tiny-llama").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny_models / "tiny-llama")
+
+    def score(question: str, choice: str) -> float:
+        """Each token of the choice after all that stands before it: no padding, no batch."""
+        before = tokenizer(f"Question: {question}\nAnswer:").input_ids
+        tokens = tokenizer(f"Question: {question}\nAnswer: {choice}").input_ids
+        assert tokens[: len(before)] == before
+        with torch.no_grad():
+            return sum(model(torch.tensor([tokens[:i]])).logits[0, -1].log_softmax(-1)[tokens[i]].item() for i in range(len(before), len(tokens)))
+
+    plain, normalized = [], []
+    for row in read(texts / "piqa-validation.jsonl"):
+        a, b = row["choices"]
+        of_a, of_b = score(row["question"], a), score(row["question"], b)
+        plain.append(float((of_b > of_a) == row["label"]))
+        normalized.append(float((of_b / len(b) > of_a / len(a)) == row["label"]))
+    found = {m.metric: m for m in result.measurements}
+    assert list(found["accuracy"].samples) == plain
+    assert list(found["accuracy_normalized"].samples) == normalized
+    assert plain != normalized, "the lengths matter in this set"
+    assert found["accuracy_normalized"].value == pytest.approx(sum(normalized) / 40)
+
+
+def test_paired_with_the_baseline_end_to_end(run_all: Callable[[object], Record], texts: Path) -> None:
+    record = run_all(spec_of("local:tiny-llama", "multiple_choice", "bnb_4bit", **OPTIONS))
+    assert {(r["status"], r["reason"]) for r in record["runs"]} == {("succeeded", None)}
+    found = {(r.variant, r.metric): r for r in rows(record)}
+    for metric in ("accuracy", "accuracy_normalized"):
+        assert found["bnb_4bit", metric].n_samples == 40
+        assert found["bnb_4bit", metric].verdict in ("equivalent", "better", "worse", "no difference shown")
+    assert 0.5 < found["bnb_4bit", "prediction_agreement"].value <= 1
+    assert found["bnb_4bit", "seconds_per_example"].value > 0
+    assert "perplexity" not in {r.metric for r in rows(record)}
+
+
+def test_a_set_that_was_not_fetched_says_how(run: Run) -> None:
+    result = run(spec_of("local:tiny-llama", "multiple_choice", **OPTIONS), 0, RunKind.SPEED)
+    assert result.status is Status.FAILED
+    assert "python -m engine.bundled piqa" in (result.reason or "")
