@@ -103,9 +103,8 @@ def _widget(name: str, field: Schema, key: str, disabled: bool) -> None:
     inner, kind = _inner(field), _kind(field)
     label = name.replace("_", " ")
     common: dict[str, Any] = {"key": key, "help": _help(field), "disabled": disabled}
-    if "enum" in inner:
-        choices = [*inner["enum"], *([None] if _optional(field) else [])]
-        st.selectbox(label, choices, format_func=lambda v: "default" if v is None else str(v), persist_state="session", **common)
+    if choices := _choices(field):
+        st.selectbox(label, choices, format_func=_choice_text, persist_state="session", **common)
     elif kind == "boolean":
         st.toggle(label, persist_state="session", **common)
     elif kind in _NUMBERS:
@@ -114,6 +113,18 @@ def _widget(name: str, field: Schema, key: str, disabled: bool) -> None:
         st.number_input(label, min_value=low, max_value=high, step=of(1), value=None, persist_state="session", **common)
     else:
         st.text_input(label, persist_state="session", **common)
+
+
+def _choices(field: Schema) -> list[Any]:
+    """What there is to choose from: an enum, or yes, no and neither. Empty for other fields."""
+    listed = _inner(field).get("enum", [True, False] if _kind(field) == "boolean" and _optional(field) else [])
+    return [*listed, *([None] if listed and _optional(field) else [])]
+
+
+def _choice_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "default" if value is None else str(value)
 
 
 def _bound(inner: Schema, name: str, of: type[int] | type[float]) -> int | float | None:

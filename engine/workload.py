@@ -43,6 +43,8 @@ class Workload(BaseModel):
     decides: ClassVar[tuple[str, ...]]
     """The metrics of the verdict table, the speed that is drawn upwards first."""
     head: ClassVar[Head] = Head.CAUSAL_LM
+    pads: ClassVar[bool] = False
+    """Whether sequences of different lengths share a batch, so that a mask decides what counts."""
 
     def unsuitable_model(self, model: ModelSpec) -> str | None:
         """Why this workload cannot use a model, in words that name the way out; None if it can, or only loading could tell."""

@@ -17,7 +17,7 @@ def tensor_evidence(session: Session, tensor_class: str, dtype: Any, *, activati
 
     linear = {n: m.weight for n, m in session.model.named_modules() if isinstance(m, torch.nn.Linear)}
     replaced = {n: w for n, w in linear.items() if type(w).__name__ == tensor_class}
-    left = [n for n in linear if n not in replaced and not n.endswith("lm_head")]
+    left = [n for n, m in session.model.named_modules() if n in linear and n not in replaced and body(m, n)]
     dtypes = sorted({str(w.qdata.dtype) for w in replaced.values()})
     facts = {"tensor": tensor_class, "replaced": len(replaced), "not_replaced": len(linear) - len(replaced), "weight_dtypes": dtypes}
     if not replaced:
@@ -32,7 +32,10 @@ def tensor_evidence(session: Session, tensor_class: str, dtype: Any, *, activati
 
 
 def body(module: Any, name: str) -> bool:
-    """Linear layers but the output head, which transformers ties to the embedding and other quantizers leave alone too."""
+    """Linear layers but the output head, which other quantizers leave alone too: a language model's is tied to the embedding,
+    a classifier's has too few columns to be packed."""
     import torch
 
-    return isinstance(module, torch.nn.Linear) and not name.endswith("lm_head")
+    from engine.loading import CLASSIFIER_HEADS
+
+    return isinstance(module, torch.nn.Linear) and not name.endswith(("lm_head", *CLASSIFIER_HEADS))

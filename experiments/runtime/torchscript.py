@@ -31,6 +31,8 @@ class Torchscript(Technique):
     def unsupported_reason(
         self, device: Device, model: ModelSpec, workload: Workload, stack: Sequence[Technique]
     ) -> str | None:
+        if workload.pads:
+            return f"its traces hold for sequences without padding, which {workload.name} has; choose the workload generation"
         for other in stack:
             if other.slot is Slot.KV_CACHE and getattr(other, "mode", None) != "off":
                 return "a trace holds no KV cache; set kv_cache to mode off, or take it out of the stack"

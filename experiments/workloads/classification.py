@@ -34,6 +34,7 @@ class Classification(Workload):
     quality_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "prediction_agreement")
     decides: ClassVar[tuple[str, ...]] = ("examples_per_second", "accuracy", "weight_bytes", "seconds_per_example", "peak_memory_bytes")
     head: ClassVar[Head] = Head.CLASSIFIER
+    pads: ClassVar[bool] = True
 
     dataset: Literal["reviews", "prompt_injection"] = Field("reviews", description="Labelled texts; the model must know their labels")
     examples: int = Field(1000, ge=8, le=100_000, description="Labelled texts, from the start of the set")

@@ -35,6 +35,7 @@ class EncoderForward(Workload):
     quality_metrics: ClassVar[tuple[str, ...]] = ("embedding_cosine",)
     decides: ClassVar[tuple[str, ...]] = ("examples_per_second", "embedding_cosine", "weight_bytes", "forward_seconds", "peak_memory_bytes")
     head: ClassVar[Head] = Head.ENCODER
+    pads: ClassVar[bool] = True
 
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (1, 8), min_length=1, max_length=16, description="Sequences in one call; each size is measured"

@@ -24,6 +24,7 @@ class Sample(BaseModel):
     sizes: tuple[int, ...] = (1, 2)
     name: str = "x"
     limit: int | None = None
+    maybe: bool | None = None
 
 
 SCHEMA = Sample.model_json_schema()
@@ -90,6 +91,7 @@ def test_widgets_carry_bounds_choices_and_help() -> None:
     count, limit = page.number_input(key="p.count"), page.number_input(key="p.limit")
     assert (count.min, count.max, count.value, limit.value) == (1, 9, 3, None)
     assert page.selectbox(key="p.mode").options == ["slow", "fast"]
+    assert page.selectbox(key="p.maybe").options == ["yes", "no", "default"]
     assert page.toggle(key="p.exact").value is False
     assert page.text_input(key="p.sizes").value == "1, 2"
     assert "commas" in page.text_input(key="p.sizes").help
