@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 
 from engine.devices import Device, cpu_name, usable_cpus
-from engine.environments import core_packages, current
+from engine.environments import current
 from engine.record import LAYERED
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "bitsandbytes", "torchao", "numpy", "triton")
@@ -37,6 +38,7 @@ def fingerprint(device: Device, threads: int) -> dict[str, Any]:
     `packages` are the core environment's, equal for all variants of an experiment. What a technique's own environment puts
     in their place is under LAYERED.
     """
+    layered = current()
     facts: dict[str, Any] = {
         "device": device.name,
         "device_kind": device.kind,
@@ -48,10 +50,10 @@ def fingerprint(device: Device, threads: int) -> dict[str, Any]:
         "threads": threads,
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": {p: v for p, v in sorted(_installed(core_packages()).items()) if p in _PACKAGES},
+        "packages": {p: v for p, v in sorted(_installed(layered.core() if layered else sys.path).items()) if p in _PACKAGES},
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
-    if (layered := current()) is not None:
+    if layered is not None:
         facts[LAYERED] = {"environment": layered.name, "packages": _installed([str(layered.packages)])}
     if device.kind == "cuda":
         facts |= {
