@@ -44,6 +44,8 @@ def read_result(run_dir: Path, exit_code: int, *, out_of_memory: bool, host_peak
     status, reason = Status.FAILED, report.reason
     if exit_code == -9 and out_of_memory:
         status, reason = Status.OUT_OF_MEMORY, f"host memory: killed by the kernel at {host_peak_bytes >> 20} MB"
+    elif exit_code == -9:
+        reason = "signal 9: killed from outside"  # it could not print anything about that
     elif exit_code < 0:
         reason = f"signal {-exit_code}{suffix}"
     elif exit_code > 0 and report.status is None:

@@ -31,7 +31,7 @@ def memory_bars(frame: pd.DataFrame, *, dark: bool) -> go.Figure:
     colours = theme(dark)
     order = frame.drop_duplicates("position")
     names = {position: chart_text(variant, 24) for position, variant in zip(order["position"], order["variant"], strict=True)}
-    unit = scale("weight_bytes", [v for v in frame["value"] if number(v) is not None])
+    unit = scale("weight_bytes", [v for v in frame["value"] if number(v) is not None], from_zero=True)
     figure = go.Figure()
     for name, (colour, pattern) in SHOWN.items():
         rows = frame[frame["metric"] == name]

@@ -104,8 +104,8 @@ class Scale:
     log: bool
 
 
-def scale(metric_name: str, values: Sequence[float]) -> Scale:
-    """Unit and kind of an axis for a metric's values in SI units."""
+def scale(metric_name: str, values: Sequence[float], *, from_zero: bool = False) -> Scale:
+    """Unit and kind of an axis for a metric's values in SI units. from_zero: of bars, which begin at 0, so never logarithmic."""
     found = metric(metric_name)
     finite = [abs(v) for v in values if math.isfinite(v) and v != 0]
     largest = max(finite, default=0.0)
@@ -117,7 +117,7 @@ def scale(metric_name: str, values: Sequence[float]) -> Scale:
         factor, unit = 1e3, "ms"
     elif unit == "fraction":
         factor, unit = 100.0, "%"
-    log = bool(finite) and all(v > 0 for v in values if math.isfinite(v)) and largest / min(finite) > LOG_FROM
+    log = not from_zero and bool(finite) and all(v > 0 for v in values if math.isfinite(v)) and largest / min(finite) > LOG_FROM
     notes = ", ".join(n for n in (unit, "log scale" if log else "") if n)
     return Scale(factor, f"{found.label} ({notes})" if notes else found.label, log)
 

@@ -178,6 +178,13 @@ def test_memory_bars_say_what_is_missing(found: pd.DataFrame) -> None:
     assert memory.describe(frame) == "Weights: from 95.4 MiB (small) to 381 MiB (float32)."
 
 
+def test_bars_begin_at_zero_so_their_axis_never_claims_to_be_logarithmic() -> None:
+    record = build_record({"base": {"weight_bytes": [5e8] * 3, "kv_cache_bytes": [7e6] * 3, Y: [1.0] * 3}})
+    figure = memory.memory_bars(memory.memory_frame(summary(record), None), dark=False)
+    assert figure.layout.xaxis.title.text == "Memory (MiB)"
+    assert figure.layout.xaxis.type is None and figure.layout.xaxis.range[0] == 0
+
+
 def test_samples_are_all_there_with_warm_ups_apart() -> None:
     frame = samples.sample_frame(finished(), Y, "batch=1, prompt_tokens=128, new_tokens=64")
     assert len(frame) == 2 * 5 * 2, "two variants, five rounds, a sample and a warm-up each"

@@ -157,7 +157,7 @@ def test_kill_ends_a_child_that_will_not_end(start: Any, mode: str) -> None:
     before = time.monotonic()
     result = started.killed()
     assert time.monotonic() - before < 3
-    assert (result.status, result.reason) == (Status.FAILED, "signal 9")
+    assert (result.status, result.reason) == (Status.FAILED, "signal 9: killed from outside")
     assert len(result.measurements) == 1 and result.host_peak_bytes
 
 
@@ -166,7 +166,7 @@ def test_killed_by_a_person_is_not_out_of_memory(start: Any) -> None:
     wait_for(started.reports)
     os.kill(started.handle.process.pid, signal.SIGKILL)
     result = started.result()
-    assert (result.status, result.reason) == (Status.FAILED, "signal 9")
+    assert (result.status, result.reason) == (Status.FAILED, "signal 9: killed from outside")
 
 
 def test_killed_by_the_kernel_for_memory_is_out_of_memory(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_our_own_kill_is_never_out_of_memory(start: Any, monkeypatch: pytest.Mon
     started = start("hang")
     wait_for(started.reports)
     monkeypatch.setattr("engine.executor._oom_kills", lambda: started.handle.oom_kills + 1)
-    assert started.killed().reason == "signal 9"
+    assert started.killed().reason == "signal 9: killed from outside"
 
 
 def test_a_flood_of_output_is_capped_and_does_not_hold_up_polling(start: Any) -> None:
@@ -220,7 +220,7 @@ def test_grandchildren_in_other_groups_and_sessions_end_with_the_run(start: Any,
     started = start("children-hang" if how == "kill" else "children-end")
     pids = [int(p) for p in wait_for(lambda: (started.dir / "pids").exists() and (started.dir / "pids").read_text()).split()]
     result = started.killed() if how == "kill" else started.result()
-    assert result.reason == ("signal 9" if how == "kill" else "exit 4, no result")
+    assert result.reason == ("signal 9: killed from outside" if how == "kill" else "exit 4, no result")
     assert len(pids) == 3 and not any(alive(pid) for pid in pids)
 
 

@@ -61,6 +61,10 @@ def test_value_interval_on_the_log_scale_by_hand() -> None:
     assert (low, high) == pytest.approx((math.exp(-2.484138), math.exp(2.484138)), rel=1e-5)
 
 
+def test_counted_bytes_have_an_interval_of_exactly_their_value() -> None:
+    assert statistics.value_interval([538060288.0] * 3, 538060288.0) == (538060288.0, 538060288.0)
+
+
 def test_value_interval_with_a_zero_is_on_the_plain_scale_and_holds_the_median() -> None:
     assert statistics.value_interval([0.0, 0.0, 0.0], 0.0) == (0.0, 0.0)
     assert statistics.value_interval([0.0, 1.0, 2.0], 1.0) == pytest.approx((1 - 2.484138, 1 + 2.484138), abs=1e-5)

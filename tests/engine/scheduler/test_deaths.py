@@ -149,7 +149,7 @@ def test_a_run_killed_by_a_person_is_a_failure(db: Engine, scheduler: Any) -> No
     scheduler()
     os.kill(child_pid(), signal.SIGKILL)
     wait_for(lambda: statuses(db) == ["failed"])
-    assert rows(db)[0].reason == "signal 9"
+    assert rows(db)[0].reason == "signal 9: killed from outside"
 
 
 def test_the_scheduler_never_imports_torch() -> None:
