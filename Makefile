@@ -24,7 +24,7 @@ run: $(VENV)/.runtime-stamp
 test: lint
 	@$(BIN)/python -m engine.bundled
 	@$(BIN)/python -m engine.environments onnx
-	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev-stamp
 	@$(BIN)/ruff check .
