@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -66,8 +67,10 @@ def _claim_all(url: str, owner: str, device: str, answers: list[tuple[int, str]]
     db.dispose()
 
 
-def test_processes_that_claim_at_once_never_share_a_run(db: Engine, url: str) -> None:
+def test_processes_that_claim_at_once_never_share_a_run(db: Engine, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     experiments = [enqueue(db, runs=8) for _ in range(5)]
+    # a spawned process runs its parent's main file again; pages that were tested in this process have left theirs there
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     with multiprocessing.get_context("spawn").Manager() as manager:
         answers = manager.list()
         processes = [
