@@ -24,6 +24,7 @@ from engine.memory import storage_bytes
 from engine.modelspec import Head, ModelSpec
 from engine.shapes import build_shape
 from engine.technique import Checkpoint, ModelPlan, Session, Technique
+from engine.workload import Workload
 
 _SAFE = {"use_safetensors": True, "trust_remote_code": False}
 
@@ -89,13 +90,15 @@ def build_ahead(
 
 def load_session(
     spec: ModelSpec, stack: Sequence[Technique], device: Device, seed: int, models_dir: Path, local_root: Path, texts_dir: Path,
-    head: Head = Head.CAUSAL_LM, artifacts: Path | None = None,
+    workload: Workload | None = None, artifacts: Path | None = None,
 ) -> Session:  # fmt: skip
-    """Plan, load, apply. The model is in eval mode on the device; gradients are off for the caller to enable.
+    """Plan, load, apply. The model is in eval mode on the device.
 
-    artifacts: where loaders keep what they build; the data directory's folder where not given.
+    workload: what it is loaded for; None for a language model that is only called. artifacts: where loaders keep what they
+    build; the data directory's folder where not given.
     """
     torch.manual_seed(seed)
+    head = Head.CAUSAL_LM if workload is None else workload.head
     model = tokenizer = None
     if spec.source == "none":
         plan = _planned(ModelPlan(dtype="float32"), stack)
@@ -115,7 +118,8 @@ def load_session(
             model = plan.loader.load(Checkpoint(where, options, identity, head, device, artifacts))
     if isinstance(model, torch.nn.Module):
         model.eval()
-    session = Session(model, tokenizer, device, plan, spec, seed, texts_dir)
+    training = None if workload is None else workload.training(model)
+    session = Session(model, tokenizer, device, plan, spec, seed, texts_dir, workload=workload, training=training)
     for technique in stack:
         technique.apply(session)
     return session

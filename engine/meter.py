@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from engine import memory
+from engine.marks import Marks
 from engine.measurement import Measurement, Point, Status
 
 
@@ -25,6 +26,7 @@ class Meter:
         self.device = device
         self.recorded: list[Measurement] = []
         self.details: dict[str, Any] = {}
+        self.clock: Callable[[], float] = time.perf_counter
         self._results = run_dir / "results.jsonl"
         self._progress = run_dir / "progress.json"
 
@@ -60,7 +62,11 @@ class Meter:
     def now(self) -> float:
         """Seconds on a monotonic clock, after the device has finished all queued work."""
         self.synchronize()
-        return time.perf_counter()
+        return self.clock()
+
+    def marks(self) -> Marks:
+        """Moments inside one piece of work, beginning now."""
+        return Marks(self.device, self.clock)
 
     def device_seconds(self, call: Callable[[], Any]) -> tuple[float | None, Any]:
         """Run a call between two CUDA events. Returns (seconds by the GPU's own clock, None on a CPU; what the call returned).

@@ -182,6 +182,29 @@ def _predicted(chunks: list[torch.Tensor]) -> int:
     return sum(c.shape[1] - 1 for c in chunks)
 
 
+def perplexity(session: Session, meter: Meter, chunks: list[torch.Tensor], metric: str, point: dict[str, Any]) -> None:
+    """Record a perplexity under its own metric, and compare it with nothing."""
+    outputs = log_probabilities(session, chunks)
+    _record_perplexity(meter, metric, [_nll(*block) for logp, targets in outputs for block in _blocks(logp, targets)], point)
+
+
+def _blocks(logp: torch.Tensor, targets: torch.Tensor) -> Iterator[_Output]:
+    """The outputs of one window in pieces of BLOCK positions."""
+    return zip(logp.split(BLOCK), targets.split(BLOCK), strict=True)
+
+
+def _nll(block: torch.Tensor, target: torch.Tensor) -> tuple[float, int]:
+    """(summed negative log-likelihood, tokens) of a block."""
+    return -block.gather(1, target[:, None]).sum().item(), block.shape[0]
+
+
+def _record_perplexity(meter: Meter, metric: str, nll: list[tuple[float, int]], point: dict[str, Any]) -> None:
+    mean = _weighted(nll)
+    if not math.isfinite(mean) or mean > 700:
+        raise ValueError(f"{metric}: the model's mean negative log-likelihood is {mean}; its outputs are not numbers")
+    meter.record(metric, [math.exp(s / n) for s, n in nll], point, value=math.exp(mean))
+
+
 def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], reference: QualityReference, point: dict[str, Any]) -> None:
     """Record perplexity, and against the reference KL divergence and top-1 agreement. The baseline leaves the reference behind.
 
@@ -197,19 +220,15 @@ def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], referenc
     row = 0
     for step, (logp, targets) in enumerate(outputs, 1):
         meter.phase("perplexity", step, len(chunks))
-        for start in range(0, logp.shape[0], BLOCK):
-            block, target = logp[start : start + BLOCK], targets[start : start + BLOCK]
+        for block, target in _blocks(logp, targets):
             n = block.shape[0]
-            nll.append((-block.gather(1, target[:, None]).sum().item(), n))
+            nll.append(_nll(block, target))
             if base is not None:
                 q = torch.from_numpy(np.array(base[row : row + n])).to(block.device)
                 kl.append(((q.exp() * (q - block)).sum().item(), n))
                 same.append(((q.argmax(1) == block.argmax(1)).sum().item(), n))
             row += n
-    mean = _weighted(nll)
-    if not math.isfinite(mean) or mean > 700:
-        raise ValueError(f"perplexity: the model's mean negative log-likelihood is {mean}; its outputs are not numbers")
-    meter.record("perplexity", [math.exp(s / n) for s, n in nll], point, value=math.exp(mean))
+    _record_perplexity(meter, "perplexity", nll, point)
     if base is not None:
         # A divergence is never negative; rounding may leave -1e-9 where the variant equals the baseline.
         meter.record("kl_divergence", [max(s / n, 0.0) for s, n in kl], point, value=max(_weighted(kl), 0.0))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,7 @@ from engine.measurement import Evidence
 
 if TYPE_CHECKING:
     from engine.modelspec import Head, ModelSpec
+    from engine.training import Training
     from engine.workload import Workload
 
 
@@ -93,7 +94,8 @@ class Session:
 
     model, tokenizer: None where the workload loads none. generate_options are passed to every `model.generate` call.
     attention: (length, device, causal) -> function of q, k, v, for a workload that calls attention itself; None: the plain formula.
-    workload: what will be done with it, for evidence that depends on it.
+    workload: what will be done with it, for techniques and evidence that depend on it.
+    training: how it is trained, where the workload trains; None elsewhere.
     """
 
     model: Any
@@ -106,6 +108,7 @@ class Session:
     generate_options: dict[str, Any] = field(default_factory=dict)
     attention: Callable[[int, str, bool], Callable[[Any, Any, Any], Any]] | None = None
     workload: Workload | None = None
+    training: Training | None = None
 
     @property
     def torch_device(self) -> str:
@@ -132,6 +135,10 @@ class Technique(BaseModel):
     requires: ClassVar[tuple[str, ...]] = ()
     needs_model: ClassVar[bool] = True
     """False where it also acts on a workload that loads no model."""
+    phase: ClassVar[Literal["any", "inference", "training"]] = "any"
+    """The workloads that it has an effect on."""
+    freezes_weights: ClassVar[bool] = False
+    """Whether its weights cannot take gradients: training then needs an adapter beside them."""
 
     @classmethod
     def missing_packages(cls) -> str | None:
@@ -190,6 +197,10 @@ def unsupported_stack(
     for technique in stack:
         if technique.needs_model and model.source == "none":
             return f"{technique.name}: it changes a model, and there is none here; take it out of the stack"
+        if technique.phase not in ("any", "training" if workload.trains else "inference"):
+            return f"{technique.name}: it has no effect on the workload {workload.name}, it is for {technique.phase}; take it out of the stack"
+        if workload.trains and technique.freezes_weights and not any(t.slot is Slot.ADAPTER for t in stack):
+            return f"{technique.name}: its weights take no gradients; add an adapter, lora for example, that is trained in their place"
         reason = technique.missing_packages() or technique.unsupported_reason(device, model, workload, stack)
         if reason:
             return f"{technique.name}: {reason}"

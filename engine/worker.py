@@ -85,13 +85,10 @@ def _build_ahead(spec: RunSpec, stack: tuple[Technique, ...], device: Device, me
 def _load(spec: RunSpec, stack: tuple[Technique, ...], device: Device) -> Session:
     from engine.loading import load_session
 
-    workload = spec.workload.build()
-    session = load_session(
+    return load_session(
         spec.model, stack, device, spec.seed, Path(spec.models_dir), Path(spec.local_models_dir), Path(spec.texts_dir),
-        workload.head, Path(spec.artifacts_dir),
+        spec.workload.build(), Path(spec.artifacts_dir),
     )  # fmt: skip
-    session.workload = workload
-    return session
 
 
 def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:

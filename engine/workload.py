@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.meter import Meter
     from engine.quality import QualityReference
     from engine.technique import Session
+    from engine.training import Training
 
 
 _HEAD_TEXT = {
@@ -45,6 +46,8 @@ class Workload(BaseModel):
     head: ClassVar[Head] = Head.CAUSAL_LM
     pads: ClassVar[bool] = False
     """Whether sequences of different lengths share a batch, so that a mask decides what counts."""
+    trains: ClassVar[bool] = False
+    """Whether it changes the weights."""
 
     def unsuitable_model(self, model: ModelSpec) -> str | None:
         """Why this workload cannot use a model, in words that name the way out; None if it can, or only loading could tell."""
@@ -53,6 +56,10 @@ class Workload(BaseModel):
     def positions_needed(self) -> int:
         """The longest sequence that the model will see, in tokens; checked before queueing where the model's limit is known."""
         return 0
+
+    def training(self, model: Any) -> Training | None:
+        """How the loaded model is going to be trained, before techniques change it; None where the workload does not train."""
+        return None
 
     def run(self, session: Session, meter: Meter) -> None:
         """Measure speed and memory; every number goes through `meter.record`, as soon as it exists."""

@@ -26,6 +26,7 @@ class KvCache(Technique):
     label: ClassVar[str] = "KV cache"
     family: ClassVar[str] = "inference"
     slot: ClassVar[Slot] = Slot.KV_CACHE
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://huggingface.co/docs/transformers/kv_cache"
     costs: ClassVar[str] = "Memory grows with layers x tokens x batch; a static cache pays for its full length from the start."
 

@@ -18,6 +18,7 @@ class Bnb4bit(Technique):
     label: ClassVar[str] = "4-bit NF4/FP4 (bitsandbytes)"
     family: ClassVar[str] = "quantization"
     slot: ClassVar[Slot] = Slot.WEIGHTS
+    freezes_weights: ClassVar[bool] = True
     reference: ClassVar[str] = "https://arxiv.org/abs/2305.14314"
     costs: ClassVar[str] = "Weights are expanded for every product: slower than 16 bit at larger batches, and quality drops."
     requires: ClassVar[tuple[str, ...]] = ("bitsandbytes", "accelerate")

@@ -18,6 +18,7 @@ class BnbInt8(Technique):
     label: ClassVar[str] = "LLM.int8 (bitsandbytes)"
     family: ClassVar[str] = "quantization"
     slot: ClassVar[Slot] = Slot.WEIGHTS
+    freezes_weights: ClassVar[bool] = True
     reference: ClassVar[str] = "https://arxiv.org/abs/2208.07339"
     costs: ClassVar[str] = "Decomposition takes time: often slower than 16 bit below tens of billions of parameters."
     requires: ClassVar[tuple[str, ...]] = ("bitsandbytes", "accelerate")

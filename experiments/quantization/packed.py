@@ -19,7 +19,8 @@ def layer_evidence(
     """
     import torch
 
-    linear = {n: m for n, m in session.model.named_modules() if isinstance(m, torch.nn.Linear) or type(m).__name__ == layer_class}
+    linear = {n: m for n, m in session.model.named_modules()
+              if (isinstance(m, torch.nn.Linear) or type(m).__name__ == layer_class) and not _of_an_adapter(n, m)}  # fmt: skip
     replaced = {n: m for n, m in linear.items() if type(m).__name__ == layer_class}
     left = [n for n in linear if n not in replaced and not n.endswith(("lm_head", "classifier", "score"))]
     dtypes = Counter(str(m.weight.dtype) for m in replaced.values())
@@ -38,3 +39,8 @@ def layer_evidence(
         if other := [value for value in counts if value != wanted]:
             return Evidence(facts, f"{option} is {other[0]} in {counts[other[0]]} layers, {wanted} was asked for")
     return Evidence(facts)
+
+
+def _of_an_adapter(name: str, module: Any) -> bool:
+    """peft wraps a layer in one that carries the same class name, with plain linear layers for the adapter inside."""
+    return hasattr(module, "base_layer") or ".lora_" in name

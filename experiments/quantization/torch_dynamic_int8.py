@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from engine.devices import Device
 from engine.measurement import Evidence
@@ -25,6 +25,7 @@ class TorchDynamicInt8(Technique):
     label: ClassVar[str] = "Dynamic int8 (PyTorch)"
     family: ClassVar[str] = "quantization"
     slot: ClassVar[Slot] = Slot.WEIGHTS
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://docs.pytorch.org/docs/stable/quantization.html"
     costs: ClassVar[str] = (
         "One scale per weight matrix: language models lose a lot of quality. A tied output head is untied, so the embedding stays "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from engine.devices import Device
 from engine.measurement import Evidence
@@ -22,6 +22,7 @@ class TorchaoFloat8(Technique):
     label: ClassVar[str] = "float8 (torchao)"
     family: ClassVar[str] = "quantization"
     slot: ClassVar[Slot] = Slot.WEIGHTS
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://github.com/pytorch/ao/tree/main/torchao/quantization"
     costs: ClassVar[str] = "Pays only for large matrix products: at batch 1 quantizing the activations takes longer than it saves."
     requires: ClassVar[tuple[str, ...]] = ("torchao",)

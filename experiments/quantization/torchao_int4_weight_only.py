@@ -24,6 +24,7 @@ class TorchaoInt4WeightOnly(Technique):
     label: ClassVar[str] = "int4 weight-only (torchao)"
     family: ClassVar[str] = "quantization"
     slot: ClassVar[Slot] = Slot.WEIGHTS
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://github.com/pytorch/ao/tree/main/torchao/quantization"
     costs: ClassVar[str] = (
         "Quality drops, more with larger groups. On a GPU the whole model becomes bfloat16, the only type of its kernel; "

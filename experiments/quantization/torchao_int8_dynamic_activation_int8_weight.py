@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
@@ -16,6 +16,7 @@ class TorchaoInt8DynamicActivationInt8Weight(Technique):
     label: ClassVar[str] = "int8 weights and activations (torchao)"
     family: ClassVar[str] = "quantization"
     slot: ClassVar[Slot] = Slot.WEIGHTS
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://github.com/pytorch/ao/tree/main/torchao/quantization"
     costs: ClassVar[str] = "Quantizing activations costs time at every layer: without torch.compile it is slower than 16 bit."
     requires: ClassVar[tuple[str, ...]] = ("torchao",)

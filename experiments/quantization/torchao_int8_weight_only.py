@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
@@ -15,6 +15,7 @@ class TorchaoInt8WeightOnly(Technique):
     label: ClassVar[str] = "int8 weight-only (torchao)"
     family: ClassVar[str] = "quantization"
     slot: ClassVar[Slot] = Slot.WEIGHTS
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://github.com/pytorch/ao/tree/main/torchao/quantization"
     costs: ClassVar[str] = "Without torch.compile the weights are expanded in memory for every product: slower than 16 bit."
     requires: ClassVar[tuple[str, ...]] = ("torchao",)

@@ -31,6 +31,7 @@ class OnnxRuntime(Technique):
     label: ClassVar[str] = "ONNX Runtime"
     family: ClassVar[str] = "runtime"
     slot: ClassVar[Slot] = Slot.RUNTIME
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://huggingface.co/docs/optimum-onnx/onnxruntime/overview"
     costs: ClassVar[str] = (
         "An export, once per model, and its disk space. Nothing else can be stacked on it. Its memory on a GPU is outside "

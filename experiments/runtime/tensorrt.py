@@ -28,6 +28,7 @@ class TensorRt(Technique):
     label: ClassVar[str] = "TensorRT"
     family: ClassVar[str] = "runtime"
     slot: ClassVar[Slot] = Slot.RUNTIME
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://docs.pytorch.org/TensorRT/dynamo/torch_compile.html"
     costs: ClassVar[str] = (
         "Engines are built for one GPU at the first call, minutes each for large models. This is TensorRT itself: "

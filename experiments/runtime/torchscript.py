@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from engine.devices import Device
 from engine.measurement import Evidence
@@ -22,6 +22,7 @@ class Torchscript(Technique):
     label: ClassVar[str] = "TorchScript (trace, freeze)"
     family: ClassVar[str] = "runtime"
     slot: ClassVar[Slot] = Slot.RUNTIME
+    phase: ClassVar[Literal["any", "inference", "training"]] = "inference"
     reference: ClassVar[str] = "https://docs.pytorch.org/docs/stable/jit.html"
     costs: ClassVar[str] = (
         "No KV cache: every new token computes the whole sequence again, so compare it with kv_cache off. Sequences without padding "

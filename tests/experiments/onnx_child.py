@@ -23,6 +23,7 @@ from experiments.runtime.onnx_files import OnnxLoader
 
 IDS = torch.tensor([[2, 40, 41, 42, 50, 60, 61, 7]])
 TOKENS = 16
+FOR = {Head.CLASSIFIER: "classification", Head.ENCODER: "encoder_forward"}
 
 
 def load(root: Path, artifacts: Path, *stack: Technique) -> Session:
@@ -32,7 +33,7 @@ def load(root: Path, artifacts: Path, *stack: Technique) -> Session:
 def encoder_outputs(root: Path, artifacts: Path, head: Head, *stack: Technique) -> dict[str, Any]:
     """What the model gives for one sequence, its evidence, and its class."""
     model = ModelSpec(source="local", name="encoder")
-    session = load_session(model, stack, find_device("cpu"), 0, root, root, root, head, artifacts)
+    session = load_session(model, stack, find_device("cpu"), 0, root, root, root, discover().workload(FOR[head]), artifacts)
     evidence = collect_evidence(session, stack)
     with torch.inference_mode():
         out = session.model(input_ids=IDS, attention_mask=torch.ones_like(IDS))

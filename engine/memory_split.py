@@ -1,0 +1,35 @@
+"""What holds the memory at the peak of a training step: weights, gradients, optimizer state, activations, the rest.
+
+torch's MemTracker follows every tensor that is made in the step, by what it is for; it works on CPUs and GPUs alike. It
+slows the step down, so it has a pass of its own. It sees tensors, not what a kernel takes for itself while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_HELD_BY = {
+    "peak_weight_bytes": ("Parameter", "Buffer"),
+    "peak_gradient_bytes": ("Gradient",),
+    "peak_optimizer_bytes": ("Optstate",),
+    "peak_activation_bytes": ("Activation",),
+    "peak_other_bytes": ("Temp", "Other"),
+}
+SPLIT_METRICS = tuple(_HELD_BY)
+
+
+def split_peak(model: Any, optimizer: Any, device: str, step: Callable[[], Any]) -> dict[str, int]:
+    """Metric name -> bytes of live tensors at the moment of the step's peak on the device ("cpu" or "cuda")."""
+    from torch.distributed._tools.mem_tracker import MemTracker
+
+    tracker = MemTracker()
+    tracker.track_external(model, optimizer)
+    with tracker:
+        step()
+    at_peak = tracker.get_tracker_snapshot("peak")
+    held = next((kinds for where, kinds in at_peak.items() if torch.device(where).type == device), {})
+    by_name = {str(getattr(kind, "value", kind)): count for kind, count in held.items()}
+    return {metric: sum(by_name.get(kind, 0) for kind in kinds) for metric, kinds in _HELD_BY.items()}

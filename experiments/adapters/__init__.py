@@ -1,0 +1,1 @@
+"""Adapters: few trainable parameters beside frozen weights."""

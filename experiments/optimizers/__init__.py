@@ -1,0 +1,1 @@
+"""Optimizers: what they keep per parameter, and what that costs."""
