@@ -57,7 +57,7 @@ model: tiny-llama
 rounds: 1
 baseline: plain
 workload: {name: generation, options: {prompt_tokens: 8, new_tokens: 4, repeats: 1, max_warmups: 1}}
-variants: [{name: plain, stack: []}, {name: shiny, stack: [{technique: sparkle, options: {shine: 4}}]}]
+variants: [{name: plain, stack: []}, {stack: [{technique: sparkle, options: {shine: 4}}]}]
 """
 FORM = """
 from streamlit.testing.v1 import AppTest
@@ -65,7 +65,7 @@ page = AppTest.from_file("dashboard/main.py", default_timeout=120)
 page.run()
 page.switch_page("views/new_experiment.py").run()
 assert not page.exception, page.exception
-assert page.checkbox(key="new_use_sparkle").label == "Sparkling weights"
+assert page.checkbox(key="new_use_sparkle").label == "**Sparkling weights**"
 assert page.number_input(key="new_technique_sparkle.shine").value == 2.0
 assert "Decoration" in [s.value for s in page.subheader]
 from dashboard.charts.style import family_of, look, _FIXED
@@ -102,10 +102,10 @@ def test_catalogue_run_and_csv_know_it(copy: Path) -> None:
     (copy / "spec.yaml").write_text(SPEC)
     result = json.loads(python(copy, "-m", "engine", "run", "spec.yaml", "--json").splitlines()[-1])
     shiny = result["variants"][1]
-    assert (shiny["name"], shiny["status"]) == ("shiny", "succeeded")
+    assert (shiny["name"], shiny["status"]) == ("sparkle(shine=4)", "succeeded")
     assert shiny["evidence"]["sparkle"]["facts"] == {"shine": 4}
     table = list(csv.DictReader(io.StringIO(python(copy, "-m", "engine", "export", result["experiment"]["id"], "--format", "csv"))))
-    assert any(r["variant"] == "shiny" and r["metric"] == "decode_tokens_per_second" and "sparkle" in json.dumps(r) for r in table)
+    assert any(r["variant"] == "sparkle(shine=4)" and r["metric"] == "decode_tokens_per_second" and float(r["value"]) > 0 for r in table)
 
 
 def test_form_and_legend_know_it(copy: Path) -> None:
