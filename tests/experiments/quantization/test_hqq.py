@@ -33,8 +33,8 @@ def test_a_whole_run_speed_and_quality(
     speed = run(tmp_path, RunKind.SPEED, two_bits)
     assert (speed.status, speed.reason) == (Status.SUCCEEDED, None)
     assert speed.evidence["hqq"]["facts"]["bits"] == {"2": 14}
-    # embedding and head, 300 x 64 each, and five norms of 64 stay as they are; 65,536 weights take 2 bits and 1 for scale and zero point
-    plain, packed = 2 * 300 * 64 + 5 * 64, 2 * 32768
+    # embedding and head, 300 x 64 each, and five norms of 64 stay as they are; 73,728 weights take 2 bits and 1 for scale and zero point
+    plain, packed = 2 * 300 * 64 + 5 * 64, 2 * 36_864
     assert by_name(speed)["bits_per_parameter"].value == pytest.approx((32 * plain + 3 * packed) / (plain + packed), rel=0.01)
     quality = run(tmp_path, RunKind.QUALITY, two_bits)
     assert (quality.status, quality.reason) == (Status.SUCCEEDED, None)
