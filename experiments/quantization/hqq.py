@@ -27,8 +27,8 @@ class Hqq(Technique):
     costs: ClassVar[str] = (
         "Weights are expanded by plain PyTorch for every product: slower than the model as stored. Each group keeps a scale and a zero "
         "point in the model's number type, so 2 bits are 2.5 with groups of 64 and 4 with groups of 16 in a 16-bit model; 3 bits "
-        "take 3.2 along axis 1. Quality falls with every bit: at 2 bits large groups ruin a small model. The output head and the embeddings are "
-        "left as they are."
+        "take 3.2 along axis 1. Quality falls with every bit. The output head and the embeddings are left as they are. On a CPU, its "
+        "package brings torch's compiler into the process, which counts in the peak of a call."
     )
     environment: ClassVar[str] = "hqq"
     requires: ClassVar[tuple[str, ...]] = ("hqq",)
