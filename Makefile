@@ -18,12 +18,14 @@ help:
 	@echo "make clean  remove the environment and all caches; data/ stays"
 
 run: $(VENV)/.runtime-stamp
-	@$(BIN)/python -m engine.environments onnx || echo "going on without ONNX Runtime; try again: $(BIN)/python -m engine.environments onnx" >&2
+	@for name in onnx hqq; do $(BIN)/python -m engine.environments $$name || \
+		echo "going on without the $$name environment; try again: $(BIN)/python -m engine.environments $$name" >&2; done
 	@exec $(BIN)/python -m engine.launch
 
 test: lint
 	@$(BIN)/python -m engine.bundled
 	@$(BIN)/python -m engine.environments onnx
+	@$(BIN)/python -m engine.environments hqq
 	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev-stamp

@@ -117,9 +117,10 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
 
 
 def availability(devices: Sequence[Device]) -> dict[str, dict[str, str | None]]:
-    """{device id: {technique: reason or None}} on this machine, for default options, generating with a bundled model."""
+    """{device id: {technique: reason or None}} on this machine, for default options, generating with a model of which nothing is known:
+    what a technique says of one model must not take it off the form for all others."""
     workload = discover().workload("generation")
-    model = ModelSpec(source="bundled", name=next(iter(BUNDLED)))
+    model = ModelSpec(source="local", name="any")
     return {
         d.id: {name: _reason(cls(), d, model, workload) for name, cls in discover().techniques.items()} for d in devices
     }

@@ -110,6 +110,8 @@ ENVIRONMENTS = {
     for e in (
         LayeredEnvironment("onnx", "requirements-onnx.txt"),
         LayeredEnvironment("tensorrt", "requirements-tensorrt.txt"),
+        LayeredEnvironment("hqq", "requirements-hqq.txt"),
+        LayeredEnvironment("gptq", "requirements-gptq.txt"),
     )
 }
 

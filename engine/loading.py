@@ -23,7 +23,7 @@ from engine.measurement import Evidence
 from engine.memory import storage_bytes
 from engine.modelspec import Head, ModelSpec
 from engine.shapes import build_shape
-from engine.technique import Checkpoint, ModelPlan, Session, Technique
+from engine.technique import Checkpoint, ModelPlan, Session, Slot, Technique, UnsupportedHereError
 from engine.workload import Workload
 
 _SAFE = {"use_safetensors": True, "trust_remote_code": False}
@@ -65,6 +65,32 @@ def stated_dtype(spec: ModelSpec, where: str, options: dict[str, Any]) -> str:
     if spec.source == "bundled":
         return BUNDLED[spec.name].dtype
     return str(getattr(read_config(where, options), "dtype", None) or torch.float32).removeprefix("torch.")
+
+
+def stored_quantization(config: Any) -> str | None:
+    """The method that a checkpoint says it was quantized with, in transformers' words ("gptq", "bitsandbytes"); None if it was not."""
+    found = getattr(config, "quantization_config", None)
+    if found is None:
+        return None
+    facts = found if isinstance(found, dict) else found.to_dict()
+    return str(facts.get("quant_method", "bitsandbytes"))  # the first ones of bitsandbytes did not say so
+
+
+def _check_stored_quantization(spec: ModelSpec, found: str | None, plan: ModelPlan, stack: Sequence[Technique]) -> None:
+    """A checkpoint of packed weights is loaded as it is, or refused: what calls itself float32 must not be 4-bit underneath."""
+    if plan.stored_quantization is not None:
+        if found != plan.stored_quantization:
+            raise UnsupportedHereError(
+                f"{plan.stored_quantization}: the config of {spec} names {found or 'no quantization'}, so its weights are not of this "
+                f"kind; choose a checkpoint whose quantization_config has the quant_method {plan.stored_quantization}"
+            )
+    elif found is not None:
+        for technique in stack:
+            if technique.slot in (Slot.PRECISION, Slot.WEIGHTS):
+                raise UnsupportedHereError(
+                    f"{technique.name}: the weights of {spec} are stored already quantized ({found}), which cannot be undone here; "
+                    f"take {technique.name} out of the stack, or choose the checkpoint that it was made from"
+                )
 
 
 CLASSIFIER_HEADS = ("classifier", "score")
@@ -109,6 +135,7 @@ def load_session(
     else:
         where, options = checkpoint(spec, models_dir, local_root)
         plan = _planned(ModelPlan(dtype=stated_dtype(spec, where, options)), stack)
+        _check_stored_quantization(spec, stored_quantization(read_config(where, options)), plan, stack)
         tokenizer = read_tokenizer(where, options)
         if plan.loader is None:
             model = _from_pretrained(spec, where, options, plan, device, head)
@@ -131,16 +158,22 @@ def _from_pretrained(
     if head is Head.CLASSIFIER and hasattr(plan.quantization, "llm_int8_skip_modules"):
         # transformers spares a language model's head by itself, a classifier's not: its few columns do not fill one block.
         plan.quantization.llm_int8_skip_modules = [*(plan.quantization.llm_int8_skip_modules or ()), *CLASSIFIER_HEADS]
-    model, loaded = _AUTO_CLASSES[head].from_pretrained(
-        where,
-        config=read_config(where, options),
-        output_loading_info=True,
-        dtype=getattr(torch, plan.dtype),
-        quantization_config=plan.quantization,
-        device_map={"": "cuda:0"} if device.kind == "cuda" else None,
-        **options,
-        **plan.load_options,
-    )
+    config = read_config(where, options)
+    try:
+        model, loaded = _AUTO_CLASSES[head].from_pretrained(
+            where,
+            config=config,
+            output_loading_info=True,
+            dtype=getattr(torch, plan.dtype),
+            quantization_config=plan.quantization,
+            device_map={"": "cuda:0"} if device.kind == "cuda" else None,
+            **options,
+            **plan.load_options,
+        )
+    except ImportError as error:  # weights that were packed before need the package that packed them
+        if (method := stored_quantization(config)) is None:
+            raise
+        raise UnsupportedHereError(f"the weights of {spec} are stored already quantized ({method}): {error}") from error
     if head is Head.CLASSIFIER and (missing := sorted(loaded["missing_keys"])):
         raise ValueError(f"model: {spec} was never fine-tuned to classify: its checkpoint has no {missing[0]}; choose a classifier")
     return model
@@ -150,6 +183,18 @@ def weight_bytes(session: Session) -> int:
     """Bytes of the loaded model's weights, counted by whoever loaded it."""
     loader = session.plan.loader
     return storage_bytes(session.model) if loader is None else loader.weight_bytes(session.model)
+
+
+def parameter_count(session: Session, head: Head) -> int:
+    """Parameters of the model as its config describes it, tied ones once: what there is before anything is packed or added."""
+    if session.spec.source == "shape":
+        return SHAPES[session.spec.name].parameters
+    facts = session.model.config.to_dict()
+    facts.pop("quantization_config", None)
+    with torch.device("meta"):  # a skeleton without memory
+        skeleton = _AUTO_CLASSES[head].from_config(type(session.model.config).from_dict(facts))
+    skeleton.tie_weights()
+    return sum(parameter.numel() for parameter in skeleton.parameters())
 
 
 def _planned(plan: ModelPlan, stack: Sequence[Technique]) -> ModelPlan:

@@ -108,6 +108,9 @@ METRICS: dict[str, Metric] = {
                "Tokens that all ranks trained on / time from the first timed step to the end of the last."),
         Metric("weight_bytes", "Weights", "bytes", "memory", False, _MEMORY,
                "Counted from the real storage of every tensor the model holds, packed ones included."),
+        Metric("bits_per_parameter", "Weights per parameter", "bits", "memory", False, _MEMORY,
+               "8 x bytes of the weights / parameters of the model as its config describes it, tied ones once. Scales, zero points and "
+               "what a technique leaves unpacked are all in it."),
         Metric("kv_cache_bytes", "KV cache", "bytes", "memory", False, _MEMORY,
                "Bytes of keys and values held after the last token, counted from the cache itself."),
         Metric("peak_memory_bytes", "Peak memory of a call", "bytes", "memory", False, _MEMORY,

@@ -76,13 +76,15 @@ class ModelPlan:
     """How the weights are going to be loaded. Techniques return changed copies before anything is loaded.
 
     dtype: torch dtype name of the unquantized tensors. quantization: a transformers quantization config or None.
-    loader: what loads the model; None for transformers.
+    loader: what loads the model; None for transformers. stored_quantization: the method that the checkpoint must have been
+    quantized with before, where a technique loads packed weights as they are.
     """
 
     dtype: str
     quantization: Any = None
     load_options: dict[str, Any] = field(default_factory=dict)
     loader: Loader | None = None
+    stored_quantization: str | None = None
 
     def evolve(self, **changes: Any) -> ModelPlan:
         return replace(self, **changes)

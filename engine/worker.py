@@ -92,8 +92,9 @@ def _load(spec: RunSpec, stack: tuple[Technique, ...], device: Device) -> Sessio
 
 
 def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:
-    from engine.loading import collect_evidence, weight_bytes
+    from engine.loading import collect_evidence, parameter_count, weight_bytes
 
+    workload = spec.workload.build()
     _build_ahead(spec, stack, device, meter)
     meter.phase("loading the model")
     started = time.perf_counter()
@@ -105,8 +106,10 @@ def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: A
         meter.record("load_seconds", [seconds])
         if "peak_memory_bytes" in load_peaks:
             meter.record("load_peak_memory_bytes", [load_peaks["peak_memory_bytes"]])
-        meter.record("weight_bytes", [weight_bytes(session)])
-    spec.workload.build().run(session, meter)
+        counted = weight_bytes(session)
+        meter.record("weight_bytes", [counted])
+        meter.record("bits_per_parameter", [8 * counted / parameter_count(session, workload.head)])
+    workload.run(session, meter)
 
 
 def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:

@@ -26,11 +26,20 @@ def tiny_model_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def onnx_environment() -> LayeredEnvironment:
+    return _made("onnx")
+
+
+@pytest.fixture(scope="session")
+def hqq_environment() -> LayeredEnvironment:
+    return _made("hqq")
+
+
+def _made(name: str) -> LayeredEnvironment:
     """The real one: made where it is not there, else a look at its stamp."""
-    command = [sys.executable, "-m", "engine.environments", "onnx"]
+    command = [sys.executable, "-m", "engine.environments", name]
     subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
-    assert ENVIRONMENTS["onnx"].installed()
-    return ENVIRONMENTS["onnx"]
+    assert ENVIRONMENTS[name].installed()
+    return ENVIRONMENTS[name]
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from engine.metrics import METRICS
 from engine.record import Record, new_record
 from engine.specs import ExperimentSpec
 
-ONCE = ("load_seconds", "weight_bytes", "load_peak_memory_bytes")
+ONCE = ("load_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes")
 POINT: Point = {"batch": 1, "prompt_tokens": 128, "new_tokens": 64}
 TEXT: Point = {"text": "wikitext2-test", "tokens": 4096, "context": 1024}
 DEVICE = "cpu:test-machine"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import details, links, live, pages, results, show, store, tables, words
+from dashboard import chart_choice, details, links, live, pages, results, show, store, tables, words
 from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
 from engine.measurement import Status
@@ -75,7 +75,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     results.verdict_table(record, summary, view.point, "headline")
     st.caption(words.VERDICT_HELP)
     st.header("Trade-off", divider="gray")
-    view = _choose(view, known, labels)
+    view = chart_choice.choose(view, known, labels, decides)
     params = links.chart_params(view, usual, labels[0] if labels else None)
     pages.into_address(("x", "y", "point"), params)
     results.trade_off(record, summary, view, "tradeoff")
@@ -91,20 +91,6 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     with st.expander("Raw samples"):
         _samples(experiment_id, summary, decides.speed)
     return links.permalink(experiment_id, params)
-
-
-def _choose(view: links.ChartView, known: list[str], labels: list[str]) -> links.ChartView:
-    columns = st.columns(3 if len(labels) > 1 else 2)
-    name = {m: METRICS[m].label for m in known}
-    with columns[0]:
-        x = st.selectbox("Across", known, index=known.index(view.x), format_func=name.__getitem__, key="axis_x")
-    with columns[1]:
-        y = st.selectbox("Up", known, index=known.index(view.y), format_func=name.__getitem__, key="axis_y")
-    point = view.point
-    if len(labels) > 1:
-        with columns[2]:
-            point = st.selectbox("Point", labels, index=labels.index(view.point) if view.point else 0, key="axis_point")
-    return links.ChartView(str(x), str(y), point)
 
 
 def _samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:

@@ -1,4 +1,4 @@
-"""Evidence shared by the weight quantizers: how many linear layers were replaced and what their weights are made of."""
+"""What the weight quantizers share: which layers they take, and the evidence of what became of them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,31 @@ from engine.measurement import Evidence
 from engine.technique import Session, Technique
 
 
+def body(module: Any, name: str) -> bool:
+    """Linear layers but the output head, which all quantizers leave alone: a language model's is tied to the embedding,
+    a classifier's has too few columns to be packed."""
+    import torch
+
+    from engine.loading import CLASSIFIER_HEADS
+
+    return isinstance(module, torch.nn.Linear) and not name.endswith(("lm_head", *CLASSIFIER_HEADS))
+
+
 def layer_evidence(
-    technique: Technique, session: Session, layer_class: str, dtype: Any, options: dict[str, Callable[[Any], Any]]
-) -> Evidence:
+    technique: Technique, session: Session, layer_class: str, dtype: Any, options: dict[str, Callable[[Any], Any]],
+    weight: str = "weight",
+) -> Evidence:  # fmt: skip
     """All linear layers but the output head must be `layer_class`, with weights of `dtype` (a torch dtype) and the options asked for.
 
-    options: by the option's name, what reads it back from one loaded layer.
+    options: by the option's name, what reads it back from one loaded layer. weight: what such a layer calls its packed weights.
     """
     import torch
 
     linear = {n: m for n, m in session.model.named_modules()
               if (isinstance(m, torch.nn.Linear) or type(m).__name__ == layer_class) and not _of_an_adapter(n, m)}  # fmt: skip
     replaced = {n: m for n, m in linear.items() if type(m).__name__ == layer_class}
-    left = [n for n in linear if n not in replaced and not n.endswith(("lm_head", "classifier", "score"))]
-    dtypes = Counter(str(m.weight.dtype) for m in replaced.values())
+    left = [n for n, m in linear.items() if n not in replaced and body(m, n)]
+    dtypes = Counter(str(getattr(m, weight).dtype) for m in replaced.values())
     facts = {"layer": layer_class, "replaced": len(replaced), "not_replaced": len(linear) - len(replaced),
              "weight_dtypes": dict(dtypes)}
     found = {option: Counter(read(m) for m in replaced.values()) for option, read in options.items()}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from engine.devices import Device
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
-from experiments.quantization.torchao_layers import body, tensor_evidence
+from experiments.quantization.packed import body
+from experiments.quantization.torchao_layers import tensor_evidence
 
 if TYPE_CHECKING:
     from engine.modelspec import ModelSpec

@@ -10,7 +10,8 @@ from pydantic import Field
 from engine.devices import Device
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
-from experiments.quantization.torchao_layers import body, tensor_evidence
+from experiments.quantization.packed import body
+from experiments.quantization.torchao_layers import tensor_evidence
 
 if TYPE_CHECKING:
     from engine.modelspec import ModelSpec

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
-from experiments.quantization.torchao_layers import body, tensor_evidence
+from experiments.quantization.packed import body
+from experiments.quantization.torchao_layers import tensor_evidence
 
 
 class TorchaoInt8DynamicActivationInt8Weight(Technique):

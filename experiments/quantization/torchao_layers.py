@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.measurement import Evidence
 from engine.technique import Session
+from experiments.quantization.packed import body
 
 
 def tensor_evidence(session: Session, tensor_class: str, dtype: Any, *, activations: bool = False, packed: int | None = 1) -> Evidence:
@@ -29,13 +30,3 @@ def tensor_evidence(session: Session, tensor_class: str, dtype: Any, *, activati
     if activations and any(getattr(w, "act_quant_kwargs", None) is None for w in replaced.values()):
         return Evidence(facts, "activations are not quantized")
     return Evidence(facts, None if dtypes == [str(dtype)] else f"weights are {', '.join(dtypes)}, not {dtype}")
-
-
-def body(module: Any, name: str) -> bool:
-    """Linear layers but the output head, which other quantizers leave alone too: a language model's is tied to the embedding,
-    a classifier's has too few columns to be packed."""
-    import torch
-
-    from engine.loading import CLASSIFIER_HEADS
-
-    return isinstance(module, torch.nn.Linear) and not name.endswith(("lm_head", *CLASSIFIER_HEADS))

@@ -28,7 +28,7 @@ class Classification(Workload):
     name: ClassVar[str] = "classification"
     label: ClassVar[str] = "Text classification"
     metrics: ClassVar[tuple[str, ...]] = (
-        "load_seconds", "first_call_seconds", "weight_bytes", "load_peak_memory_bytes",
+        "load_seconds", "first_call_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes",
         "seconds_per_example", "examples_per_second", "forward_seconds", "peak_memory_bytes",
     )  # fmt: skip
     quality_metrics: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "prediction_agreement")

@@ -31,7 +31,7 @@ class EncoderForward(Workload):
 
     name: ClassVar[str] = "encoder_forward"
     label: ClassVar[str] = "Encoder forward pass"
-    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "load_peak_memory_bytes", *_TIMED)
+    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes", *_TIMED)
     quality_metrics: ClassVar[tuple[str, ...]] = ("embedding_cosine",)
     decides: ClassVar[tuple[str, ...]] = ("examples_per_second", "embedding_cosine", "weight_bytes", "forward_seconds", "peak_memory_bytes")
     head: ClassVar[Head] = Head.ENCODER

@@ -45,7 +45,7 @@ class Generation(Workload):
 
     name: ClassVar[str] = "generation"
     label: ClassVar[str] = "Text generation"
-    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "load_peak_memory_bytes", *_TIMED)
+    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes", *_TIMED)
     quality_metrics: ClassVar[tuple[str, ...]] = ("perplexity", "kl_divergence", "top1_agreement")
     decides: ClassVar[tuple[str, ...]] = (
         "decode_tokens_per_second", "perplexity", "weight_bytes", "ttft_seconds", "peak_memory_bytes",

@@ -28,7 +28,7 @@ class MultipleChoice(Workload):
     name: ClassVar[str] = "multiple_choice"
     label: ClassVar[str] = "Multiple choice (zero-shot)"
     pads: ClassVar[bool] = True
-    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "weight_bytes", "load_peak_memory_bytes", "seconds_per_example")
+    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes", "seconds_per_example")
     quality_metrics: ClassVar[tuple[str, ...]] = ("accuracy_normalized", "accuracy", "prediction_agreement")
     decides: ClassVar[tuple[str, ...]] = ("seconds_per_example", "accuracy_normalized", "accuracy", "weight_bytes")
 

@@ -43,6 +43,7 @@ def test_the_real_model_end_to_end(bundled: Path) -> None:
 
     # 134,515,008 parameters of 4 bytes, the tied embedding once; 4-bit packs the linear layers, not the embedding
     assert metrics["float32"]["weight_bytes"]["median"] == pytest.approx(4 * 134_515_008, rel=0.001)
+    assert metrics["float32"]["bits_per_parameter"]["median"] == pytest.approx(32, rel=0.001)
     assert metrics["bnb_4bit"]["weight_bytes"]["ratio"] <= 0.35
     assert metrics["torch_dynamic_int8"]["perplexity"]["ratio"] > 1.5, "this model loses much, and it is said"
     assert metrics["torch_dynamic_int8"]["perplexity"]["verdict"] == "worse"

@@ -88,7 +88,7 @@ def test_a_failed_installation_does_not_count(small: LayeredEnvironment, capfd: 
 
 def test_the_command_refuses_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert environments.main(["nonsense"]) == 2
-    assert "usage: python -m engine.environments onnx|tensorrt" in capsys.readouterr().err
+    assert "usage: python -m engine.environments onnx|tensorrt|hqq|gptq" in capsys.readouterr().err
 
 
 def test_the_real_one_has_what_optimum_needs_and_shares_torch(onnx_environment: LayeredEnvironment) -> None:

@@ -65,8 +65,8 @@ def test_speed_run(tmp_path: Path) -> None:
     assert (result.status, result.reason) == (Status.SUCCEEDED, None)
     found = by_name(result)
     assert set(found) == {
-        "load_seconds", "load_peak_memory_bytes", "weight_bytes", "first_call_seconds", "ttft_seconds", "inter_token_latency_seconds",
-        "prefill_tokens_per_second", "decode_tokens_per_second", "kv_cache_bytes", "peak_memory_bytes",
+        "load_seconds", "load_peak_memory_bytes", "weight_bytes", "bits_per_parameter", "first_call_seconds", "ttft_seconds",
+        "inter_token_latency_seconds", "prefill_tokens_per_second", "decode_tokens_per_second", "kv_cache_bytes", "peak_memory_bytes",
     }  # fmt: skip
     assert all(m.point == {} or m.point == {"batch": 1, "prompt_tokens": 16, "new_tokens": 6} for m in result.measurements)
     ttft, prefill = found["ttft_seconds"], found["prefill_tokens_per_second"]
@@ -77,6 +77,7 @@ def test_speed_run(tmp_path: Path) -> None:
     # 2 layers x (K, V) x 2 heads x 16 dimensions x 21 tokens x 4 bytes
     assert found["kv_cache_bytes"].value == 2 * 2 * 2 * 16 * (16 + 6 - 1) * 4
     assert found["peak_memory_bytes"].value > found["weight_bytes"].value > 100_000
+    assert found["bits_per_parameter"].value == pytest.approx(32, rel=0.001)
     assert result.evidence["float32"]["problem"] is None
     assert result.environment["packages"]["torch"] and result.environment["threads"] >= 1
 
