@@ -90,12 +90,14 @@ def _logits(session: Session, ids: torch.Tensor) -> torch.Tensor:
         return session.model(ids, attention_mask=mask, use_cache=False).logits  # type: ignore[no-any-return]
     cache, tokens = session.cache.new(), ids.shape[1]
     # the prompt's own tokens see each other exactly, so it is never more than half of the window
-    ends = [*range(min(session.cache.step, tokens // 2), tokens, session.cache.step), tokens]
-    steps = [
+    ends, steps = [min(sum(session.cache.steps), tokens // 2)], itertools.cycle(session.cache.steps)
+    while ends[-1] < tokens:
+        ends.append(min(ends[-1] + next(steps), tokens))
+    parts = [
         session.model(ids[:, start:end], attention_mask=mask[:, :end], past_key_values=cache, use_cache=True).logits
         for start, end in itertools.pairwise([0, *ends])
     ]
-    return torch.cat(steps, dim=1)
+    return torch.cat(parts, dim=1)
 
 
 class _Writer:
@@ -205,6 +207,8 @@ def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], referenc
 
     What keeps the baseline from writing the file is noted in `reference.problem`: its perplexity does not need the file.
     """
+    if session.cache is not None:
+        meter.details["quality_through_cache"] = {"tokens_at_once": session.cache.steps}
     base = None if reference.is_baseline or reference.problem else np.load(reference.path, mmap_mode="r")
     outputs = log_probabilities(session, chunks)
     if reference.is_baseline and not reference.path.exists():

@@ -91,12 +91,12 @@ class ModelPlan:
 class LossyCache:
     """A KV cache that changes what the model says, so that its quality has to be measured through it.
 
-    new: makes an empty one (a transformers Cache). step: as many tokens can be fed at once, after the first ones, and all is
-    as if they had come one by one.
+    new: makes an empty one (a transformers Cache). steps: as many tokens can be fed at once, in turn and over again, and all is as
+    if they had come one by one.
     """
 
     new: Callable[[], Any]
-    step: int
+    steps: tuple[int, ...]
 
 
 @dataclass

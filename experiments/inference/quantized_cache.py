@@ -55,7 +55,8 @@ def lossy_cache(model: Any, asked: KvCache) -> LossyCache:
         new()
     except ValueError as error:
         raise UnsupportedHereError(f"kv_cache: {error}") from error
-    return LossyCache(new, asked.residual_length)
+    # The last of `residual_length` waiting tokens comes alone: older transformers look at the length before it is added.
+    return LossyCache(new, (asked.residual_length - 1, 1) if asked.residual_length > 1 else (1,))
 
 
 def evidence(cache: Any, asked: KvCache) -> Evidence:

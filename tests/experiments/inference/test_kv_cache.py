@@ -20,6 +20,8 @@ from engine.texts import load_text
 from experiments.inference import quantized_cache
 from experiments.workloads.generation import Generation
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.:DeprecationWarning")  # hqq's own import
+
 CPU = find_device("cpu")
 MODEL = ModelSpec(source="local", name="tiny")
 BACKENDS = [b for b in quantized_cache.BITS if quantized_cache.missing_package(b) is None]
@@ -167,7 +169,7 @@ def assert_equals_token_by_token(session: Session, ids: torch.Tensor) -> None:
 
     assert session.cache is not None
     ((found, _),) = log_probabilities(session, [ids])
-    cache, prompt, logits = session.cache.new(), session.cache.step, []
+    cache, prompt, logits = session.cache.new(), sum(session.cache.steps), []
     with torch.inference_mode():
         for start, end in [(0, prompt), *((i, i + 1) for i in range(prompt, ids.shape[1]))]:
             mask = torch.ones(1, end, dtype=torch.int64)
@@ -183,7 +185,7 @@ def test_quality_goes_through_a_lossy_cache_whatever_makes_it(tiny_model_root: P
     from transformers import QuantizedCache
 
     session = load(tiny_model_root)
-    session.cache = LossyCache(lambda: QuantizedCache("fp8", session.model.config), step=16)
+    session.cache = LossyCache(lambda: QuantizedCache("fp8", session.model.config), (16,))
     assert_equals_token_by_token(session, torch.arange(2, 98).unsqueeze(0))
     a, cache = generated(session, 8, 16)
     assert type(cache).__name__ == "QuantizedCache" and cache.get_seq_length() == 8 + 15
