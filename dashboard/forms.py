@@ -92,7 +92,8 @@ def _kind(field: Schema) -> str:
 
 def _shown(field: Schema, value: Any) -> Any:
     if _kind(field) == "array":
-        return ", ".join(str(v) for v in value or ())
+        # a number alone is a list of one: experiments of earlier versions have some
+        return ", ".join(str(v) for v in (value if isinstance(value, (list, tuple)) else [] if value is None else [value]))
     if _kind(field) == "string" and "enum" not in _inner(field):
         return value or ""
     return float(value) if _kind(field) == "number" and value is not None else value

@@ -66,14 +66,19 @@ def _at(summary: pd.DataFrame, metric: str, point: str | None) -> str | None:
 
 
 def scaling_charts(summary: pd.DataFrame, decides: Decisive) -> None:
-    """Deciding metrics over the one number that the points differ in; nothing where the speed was not measured at several."""
+    """Deciding metrics and memory over the one number that the points differ in, a time first.
+
+    Nothing where the speed was not measured at several points.
+    """
     _, key = scaling.scaling_frame(summary, decides.speed)
     if key is None:
         return
     st.header("Scaling", divider="gray")
-    known = [name for name in decides.names if scaling.scaling_frame(summary, name)[1] == key]
-    name = str(st.segmented_control("Over length", known, default=known[0], required=True, key="scaling_metric",
-                                    format_func=lambda n: METRICS[n].label, label_visibility="collapsed") or known[0])  # fmt: skip
+    offered = dict.fromkeys([*decides.names, *(name for name, metric in METRICS.items() if metric.kind == "memory")])
+    known = [name for name in offered if scaling.scaling_frame(summary, name)[1] == key]
+    first = next((n for n in known if METRICS[n].kind == "speed" and METRICS[n].higher_is_better is False), known[0])
+    name = str(st.segmented_control("Over length", known, default=first, required=True, key="scaling_metric",
+                                    format_func=lambda n: METRICS[n].label, label_visibility="collapsed") or first)  # fmt: skip
     frame, _ = scaling.scaling_frame(summary, name)
     show.chart(scaling.scaling(frame, key, name, dark=show.dark()), scaling.describe(frame, key, name), "scaling")
 

@@ -15,7 +15,7 @@ from engine.metrics import METRICS, Metric
 from engine.record import Record, same_but_for_layers
 from engine.registry import discover
 
-NOT_MEASURED = "not measured"
+NOT_MEASURED = Status.NOT_MEASURED.value
 # What every speed run reports first; stands for the run where nothing at all was measured.
 _ALWAYS_MEASURED = "weight_bytes"
 _WORST_FIRST = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.machinery
+import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -114,6 +115,15 @@ ENVIRONMENTS = {
         LayeredEnvironment("gptq", "requirements-gptq.txt"),
     )
 }
+
+
+def installed(distribution: str) -> bool:
+    """Whether this process's own environment has a distribution, by the name that pip knows it under. Imports nothing."""
+    try:
+        importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def core_packages() -> list[str]:

@@ -23,6 +23,8 @@ class Status(StrEnum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     UNSUPPORTED = "unsupported"
+    NOT_MEASURED = "not measured"
+    """Of a point only: its number cannot be had there, and a wrong one is not given."""
 
     @property
     def ended(self) -> bool:

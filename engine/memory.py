@@ -75,8 +75,13 @@ def _tensors_of_plain(value: Any, visited: dict[int, Any]) -> Iterator[torch.Ten
             yield from _tensors_of_plain(item, visited)
 
 
+_HELD = ("keys", "values", "_quantized_keys", "_quantized_values")
+
+
 def cache_bytes(cache: Any) -> int:
     """Bytes held by a KV cache (0 for None): every layer's keys and values, preallocated room included.
+
+    Of quantized layers: the packed numbers with their scales and zeros, and the newest tokens, which are not quantized yet.
 
     cache: a transformers Cache, or tuples of tensors as ONNX Runtime models return.
     """
@@ -84,7 +89,8 @@ def cache_bytes(cache: Any) -> int:
         return 0
     if isinstance(cache, tuple):
         return storage_bytes(*(tensor for layer in cache for tensor in layer))
-    return storage_bytes(*(t for layer in cache.layers for t in (getattr(layer, "keys", None), getattr(layer, "values", None))))
+    held = [getattr(layer, name, None) for layer in cache.layers for name in _HELD]
+    return storage_bytes(*_tensors_of_plain(held, {}))
 
 
 def release(device: str) -> None:

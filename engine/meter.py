@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,14 @@ from engine.measurement import Measurement, Point, Status
 
 
 class Meter:
-    """Records measurements of one run. `device` is "cpu" or "cuda"; `details` are JSON facts beside the metrics."""
+    """Records measurements of one run. `device` is "cpu" or "cuda"; `details` are JSON facts beside the metrics.
 
-    def __init__(self, run_dir: Path, device: str) -> None:
+    unseen_memory: why the counters of memory miss what this run takes; None where they see all of it.
+    """
+
+    def __init__(self, run_dir: Path, device: str, unseen_memory: str | None = None) -> None:
         self.device = device
+        self.unseen_memory = unseen_memory
         self.recorded: list[Measurement] = []
         self.details: dict[str, Any] = {}
         self.clock: Callable[[], float] = time.perf_counter
@@ -47,6 +51,14 @@ class Meter:
         measured = {m.metric for m in self.recorded if m.point == point}
         for name in (n for n in metrics if n not in measured):
             self._append(Measurement(name, dict(point), status=status, reason=reason))
+
+    def record_peaks(self, peaks: Mapping[str, int], point: Point | None = None) -> None:
+        """Keep what `peak_of` counted at a point; where the counters miss what the run takes, the reason in place of each."""
+        for name, value in peaks.items():
+            if self.unseen_memory is None:
+                self.record(name, [value], point)
+            else:
+                self._append(Measurement(name, dict(point or {}), status=Status.NOT_MEASURED, reason=self.unseen_memory))
 
     def _append(self, measurement: Measurement) -> None:
         self.recorded.append(measurement)

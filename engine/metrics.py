@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["speed", "memory", "quality", "fidelity"]
-Pairing = Literal["rounds", "blocks", "examples"]
+Pairing = Literal["rounds", "blocks", "examples", "detections"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Metric:
     `margin` is the smallest relative change that matters in practice (0.02 = 2 %); verdicts use it.
     `higher_is_better` is None for metrics that have no good direction.
     `paired_by`: what variant and baseline are compared over. Quality is measured once, on samples of the same data: the
-    blocks of a text, or labelled examples that are right (1) or wrong (0).
+    blocks of a text, or labelled examples that are right (1) or wrong (0); as detections also neither (-1).
     `compared` is False where a ratio to the baseline means nothing (the baseline's KL divergence is 0).
     """
 
@@ -76,6 +76,8 @@ METRICS: dict[str, Metric] = {
                "Prompt tokens of the whole batch / time to first token."),
         Metric("decode_tokens_per_second", "Decode throughput", "tok/s", "speed", True, _SPEED,
                "New tokens of the whole batch after the first / time after the first."),
+        Metric("generation_seconds", "Whole generation", "s", "speed", False, _SPEED,
+               "One call of a whole batch, from the prompts to the last new token."),
         Metric("forward_seconds", "Forward pass", "s", "speed", False, _SPEED,
                "One call of the model on a whole batch, without tokenization; the median over batches or calls."),
         Metric("seconds_per_example", "Time per example", "s", "speed", False, _SPEED,
@@ -86,6 +88,9 @@ METRICS: dict[str, Metric] = {
                "Reading the weights and applying the techniques, once per process."),
         Metric("first_call_seconds", "First call", "s", "speed", False, _SPEED,
                "The first call in a fresh process (of attention: at a length): includes compilation and lazy set-up."),
+        Metric("compile_seconds", "Compile time", "s", "speed", False, _SPEED,
+               "Seconds of tracing, compiling and freezing the model within the run, apart from running it. Not measured where "
+               "nothing is compiled. torch.compile: TorchDynamo's own clock, without what CUDA graphs take to record."),
         Metric("kernel_seconds", "Kernel time", "s", "speed", False, _SPEED,
                "One pass through the kernel: CUDA events on a GPU, with work queued ahead so that launching is not counted; "
                "wall time on a CPU."),
@@ -142,7 +147,8 @@ METRICS: dict[str, Metric] = {
         Metric("training_loss", "Training loss", "nats", "quality", None, _QUALITY,
                "Mean loss of each step; the value is the mean of the last quarter. What is compared is the held-out perplexity."),
         Metric("perplexity", "Perplexity", "", "quality", False, _QUALITY,
-               "exp of the mean negative log-likelihood per token on the stated text and context length.", paired_by="blocks"),
+               "exp of the mean negative log-likelihood per token on the stated text and context length. A KV cache that is not exact "
+               "is read through as in decoding.", paired_by="blocks"),
         Metric("accuracy", "Accuracy", "fraction", "quality", True, _QUALITY,
                "Share of the labelled examples that were answered right.", paired_by="examples"),
         Metric("attention_error", "Error against float64", "", "quality", False, 0.10,
@@ -152,7 +158,7 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy_normalized", "Accuracy, length-normalized", "fraction", "quality", True, _QUALITY,
                "Share of the questions whose right answer has the highest log-likelihood per character (acc_norm).", paired_by="examples"),
         Metric("f1", "F1", "fraction", "quality", True, _QUALITY,
-               "Harmonic mean of precision and recall of the class with label 1. One number per variant: it has no interval."),
+               "Harmonic mean of precision and recall of the class with label 1.", paired_by="detections"),
         Metric("kl_divergence", "KL divergence to the baseline", "nats", "fidelity", False, _QUALITY,
                "Mean over tokens of KL(baseline || variant). Fidelity, not accuracy loss.", compared=False),
         Metric("top1_agreement", "Top-1 agreement with the baseline", "fraction", "fidelity", True, _QUALITY,

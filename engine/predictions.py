@@ -25,11 +25,16 @@ def record_agreement(meter: Meter, scores: torch.Tensor, reference: QualityRefer
         meter.record("prediction_agreement", same.tolist(), point, value=same.mean().item())
 
 
-def f1(predicted: Sequence[int], labels: Sequence[int]) -> float:
-    """F1 of label 1; 0 where it was neither predicted nor present, as scikit-learn has it."""
-    both = sum(p == 1 and y == 1 for p, y in zip(predicted, labels, strict=True))
-    either = sum(p == 1 for p in predicted) + sum(y == 1 for y in labels)
-    return 2 * both / either if either else 0.0
+def record_f1(meter: Meter, predicted: torch.Tensor, labels: Sequence[int], point: Point) -> None:
+    """F1 of label 1; 0 where it was neither predicted nor present, as scikit-learn has it.
+
+    Samples are the examples: 1 for a label 1 that was found, 0 for one that was missed or wrongly predicted, -1 for the rest,
+    which have no part in F1.
+    """
+    pairs = zip(predicted.tolist(), labels, strict=True)
+    samples = [1.0 if p == y == 1 else 0.0 if 1 in (p, y) else -1.0 for p, y in pairs]
+    found, wrong = samples.count(1.0), samples.count(0.0)
+    meter.record("f1", samples, point, value=2 * found / (2 * found + wrong) if found else 0.0)
 
 
 def finite(scores: torch.Tensor, what: str) -> torch.Tensor:

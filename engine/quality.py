@@ -1,7 +1,9 @@
 """Quality and fidelity of a language model on a text: perplexity, KL divergence, top-1 agreement.
 
 Protocol: the first N tokens in disjoint windows of one context length; every token but a window's first is predicted;
-log-softmax in float32. Perplexity is exp of the token-weighted mean negative log-likelihood. Samples are blocks of 128
+log-softmax in float32. A window is one pass without a KV cache, which an exact cache would equal. Where the cache is not exact
+(session.cache), the window goes through it as in decoding: its first tokens are the prompt, the others come after them in
+steps, so that the number shows what the cache costs. Perplexity is exp of the token-weighted mean negative log-likelihood. Samples are blocks of 128
 positions, because tokens beside each other are correlated and pairing by block keeps the interval honest.
 The baseline's log-probabilities are kept as one .npy file per (model, text, baseline, machine), made again where absent.
 Where they cannot be had, perplexity is measured all the same, and fidelity says why it is not.
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -75,9 +78,26 @@ def log_probabilities(session: Session, chunks: list[torch.Tensor]) -> Iterator[
     for ids in chunks:
         ids = ids.to(session.torch_device)
         with torch.inference_mode():
-            # the mask says nothing new (no padding), but an exported graph has it as an input
-            logits = session.model(ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0, :-1].float()
+            logits = _logits(session, ids)[0, :-1].float()
         yield torch.log_softmax(logits, dim=-1), ids[0, 1:]
+
+
+def _logits(session: Session, ids: torch.Tensor) -> torch.Tensor:
+    """(1, tokens, vocabulary) of a window."""
+    # the mask says nothing new (no padding), but an exported graph has it as an input
+    mask = torch.ones_like(ids)
+    if session.cache is None:
+        return session.model(ids, attention_mask=mask, use_cache=False).logits  # type: ignore[no-any-return]
+    cache, tokens = session.cache.new(), ids.shape[1]
+    # the prompt's own tokens see each other exactly, so it is never more than half of the window
+    ends, steps = [min(sum(session.cache.steps), tokens // 2)], itertools.cycle(session.cache.steps)
+    while ends[-1] < tokens:
+        ends.append(min(ends[-1] + next(steps), tokens))
+    parts = [
+        session.model(ids[:, start:end], attention_mask=mask[:, :end], past_key_values=cache, use_cache=True).logits
+        for start, end in itertools.pairwise([0, *ends])
+    ]
+    return torch.cat(parts, dim=1)
 
 
 class _Writer:
@@ -210,6 +230,8 @@ def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], referenc
 
     What keeps the baseline from writing the file is noted in `reference.problem`: its perplexity does not need the file.
     """
+    if session.cache is not None:
+        meter.details["quality_through_cache"] = {"tokens_at_once": session.cache.steps}
     base = None if reference.is_baseline or reference.problem else np.load(reference.path, mmap_mode="r")
     outputs = log_probabilities(session, chunks)
     if reference.is_baseline and not reference.path.exists():

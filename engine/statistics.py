@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -21,6 +22,7 @@ from scipy import stats
 CONFIDENCE = 0.95
 # Two equal counts may differ in the last bit after a division; no measured time repeats to twelve digits.
 _NO_SPREAD = 1e-12
+_RESAMPLES = 9999
 # exp beyond this is not a finite number, which JSON does not have.
 _LARGEST_LOG = 700.0
 
@@ -64,6 +66,29 @@ def paired_proportions(a: Sequence[float], b: Sequence[float]) -> tuple[float, f
     half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt((only_a + only_b) / (of_a * of_b))
     p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     return math.log(of_a / of_b), half, p
+
+
+def paired_f1(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float, float]:
+    """(log of the ratio of two F1s, ends of its 95 % interval, two-sided p) from the same examples, both F1s above 0.
+
+    Each example is 1 (found), 0 (missed or wrongly predicted) or -1 (no part in F1 = 2 found / (2 found + wrong)). Percentile
+    bootstrap over examples (Efron 1979), a and b drawn together, from a fixed seed: p is twice the smaller share of draws
+    on either side of no difference. A draw is made by counting how often each of the 9 kinds of pairs comes, which has the
+    distribution of drawing the examples themselves.
+    """
+    kinds = np.bincount(3 * (np.asarray(a, dtype=int) + 1) + np.asarray(b, dtype=int) + 1, minlength=9).reshape(1, 3, 3)
+    centre = float(_log_f1(kinds.sum(2))[0] - _log_f1(kinds.sum(1))[0])
+    draws = np.random.default_rng(0).multinomial(len(a), kinds.ravel() / len(a), size=_RESAMPLES).reshape(-1, 3, 3)
+    logs = _log_f1(draws.sum(2)) - _log_f1(draws.sum(1))
+    low, high = np.quantile(logs, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
+    beyond = min(int((logs <= 0).sum()), int((logs >= 0).sum()))
+    return centre, min(float(low), centre), max(float(high), centre), min(1.0, 2 * (beyond + 1) / (_RESAMPLES + 1))
+
+
+def _log_f1(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """counts (draws, 3) of -1, 0 and 1; an F1 of 0, which a draw of few examples may have, is held to a finite number."""
+    found, wrong = counts[:, 2], counts[:, 1]
+    return np.log(np.maximum(2 * found / np.maximum(2 * found + wrong, 1), math.exp(-_LARGEST_LOG)))  # type: ignore[no-any-return]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -90,11 +90,25 @@ class ModelPlan:
         return replace(self, **changes)
 
 
+@dataclass(frozen=True)
+class LossyCache:
+    """A KV cache that changes what the model says, so that its quality has to be measured through it.
+
+    new: makes an empty one (a transformers Cache). steps: as many tokens can be fed at once, in turn and over again, and all is as
+    if they had come one by one.
+    """
+
+    new: Callable[[], Any]
+    steps: tuple[int, ...]
+
+
 @dataclass
 class Session:
     """A loaded model in the child process. Techniques and workloads act on it in place.
 
-    model, tokenizer: None where the workload loads none. generate_options are passed to every `model.generate` call.
+    model, tokenizer: None where the workload loads none. generate_options: set by techniques, for every generation.
+    cache: set where the keys and values are not kept exactly. compile_seconds: set where the model is compiled on the way: the
+    seconds that this has taken so far; read after the workload, and recorded apart from its times.
     attention: (length, device, causal) -> function of q, k, v, for a workload that calls attention itself; None: the plain formula.
     workload: what will be done with it, for techniques and evidence that depend on it.
     training: how it is trained, where the workload trains; None elsewhere.
@@ -108,6 +122,8 @@ class Session:
     seed: int
     texts_dir: Path
     generate_options: dict[str, Any] = field(default_factory=dict)
+    cache: LossyCache | None = None
+    compile_seconds: Callable[[], float] | None = None
     attention: Callable[[int, str, bool], Callable[[Any, Any, Any], Any]] | None = None
     workload: Workload | None = None
     training: Training | None = None
@@ -115,6 +131,10 @@ class Session:
     @property
     def torch_device(self) -> str:
         return "cuda" if self.device.kind == "cuda" else "cpu"
+
+    def call_options(self) -> dict[str, Any]:
+        """Options of one `model.generate` call: each gets a cache of its own."""
+        return self.generate_options | ({"past_key_values": self.cache.new()} if self.cache else {})
 
 
 class UnsupportedHereError(Exception):
@@ -141,6 +161,8 @@ class Technique(BaseModel):
     """The workloads that it has an effect on."""
     freezes_weights: ClassVar[bool] = False
     """Whether its weights cannot take gradients: training then needs an adapter beside them."""
+    own_gpu_memory: ClassVar[bool] = False
+    """True where its runtime takes GPU memory past PyTorch's allocator, so that the allocator's peaks would be too low."""
 
     @classmethod
     def missing_packages(cls) -> str | None:

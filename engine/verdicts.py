@@ -8,6 +8,7 @@ the same device and environment (perplexity: at least 8 blocks of text that both
 - equivalent: the whole interval lies within the metric's margin m, that is within [1/(1 + m), 1 + m].
 - accuracy: the pairs are the examples, right or wrong. The estimate is the ratio of the two accuracies, its interval the one
   of a ratio of paired proportions on the log scale, and p is McNemar's exact test on the examples that one of them got right.
+- F1: the pairs are the examples too, drawn anew by a bootstrap, which gives interval and p (engine/statistics.py).
 - better, worse: the estimate lies beyond the margin and p < 0.05 after Holm's adjustment over all that is compared for
   this variant. Where nothing varies from round to round (counted bytes) there is nothing to test: beyond the margin is
   enough, and such a metric takes no part in the adjustment.
@@ -78,8 +79,8 @@ def compare(metric: Metric, variant: Sequence[Outcome], baseline: Sequence[Outco
     pairs = [pair for pair, difference in zip(both, differences, strict=True) if difference is None]
     if both and not pairs:
         return _not_comparable(differences[0])
-    of_samples = {"blocks": _of_blocks, "examples": _of_examples}.get(metric.paired_by)
-    effect = of_samples(*pairs[-1]) if of_samples and pairs else _of_rounds(metric, pairs)
+    of_samples = {"blocks": _of_blocks, "examples": _of_examples, "detections": _of_examples}.get(metric.paired_by)
+    effect = of_samples(metric, *pairs[-1]) if of_samples and pairs else _of_rounds(metric, pairs)
     unlike = [d for d in differences if d is not None]
     return replace(effect, reason=join(
         effect.reason,
@@ -143,7 +144,7 @@ def _of_rounds(metric: Metric, pairs: Sequence[tuple[Outcome, Outcome]]) -> Effe
     return _tested(logs, statistics.hodges_lehmann(logs))
 
 
-def _of_blocks(variant: Outcome, baseline: Outcome) -> Effect:
+def _of_blocks(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
     """Perplexity: one run each, paired by blocks of the same tokens; exp(mean of their log-ratios) is the ratio."""
     assert variant.value is not None and baseline.value is not None
     if min(variant.value, baseline.value, *variant.samples, *baseline.samples) <= 0:  # an error can be exactly 0
@@ -161,18 +162,22 @@ def _of_blocks(variant: Outcome, baseline: Outcome) -> Effect:
     return _tested(logs, centre)
 
 
-def _of_examples(variant: Outcome, baseline: Outcome) -> Effect:
-    """Accuracy: the same labelled examples, each right (1) or wrong (0) in both."""
+def _of_examples(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
+    """Accuracy and F1: the same labelled examples, each right (1) or wrong (0) in both, or no part in F1 (-1)."""
     n = len(variant.samples)
     if n != len(baseline.samples):
         return _not_comparable(f"{n} examples, the baseline has {len(baseline.samples)}")
     if n < MIN_BLOCKS:
         reason = "its examples are not loaded" if n < variant.n_samples else f"{n} examples; {MIN_BLOCKS} are needed for a verdict"
         return Effect(verdict="too few rounds", reason=reason)
-    if not any(variant.samples) or not any(baseline.samples):
+    if max(variant.samples) <= 0 or max(baseline.samples) <= 0:
         return _not_comparable("one of them got no example right; there is no ratio")
-    centre, half, p = statistics.paired_proportions(variant.samples, baseline.samples)
-    return Effect(statistics.ratio(centre), statistics.ratio(centre - half), statistics.ratio(centre + half), p)
+    if metric.paired_by == "detections":
+        centre, low, high, p = statistics.paired_f1(variant.samples, baseline.samples)
+    else:
+        centre, half, p = statistics.paired_proportions(variant.samples, baseline.samples)
+        low, high = centre - half, centre + half
+    return Effect(statistics.ratio(centre), statistics.ratio(low), statistics.ratio(high), p)
 
 
 def _tested(logs: Sequence[float], centre: float) -> Effect:

@@ -51,7 +51,7 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
     torch.set_num_threads(spec.threads)
     # bitsandbytes logs a line per matrix product on float32 input: writing them would be part of what is timed
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    meter = Meter(run_dir, "cuda" if device.kind == "cuda" else "cpu")
+    meter = Meter(run_dir, "cuda" if device.kind == "cuda" else "cpu", unseen_memory(stack, device))
     surroundings = Surroundings(device)  # before CUDA starts in this process
     try:
         result["environment"] = fingerprint(device, spec.threads)
@@ -72,6 +72,12 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
         result |= {"status": status, "reason": f"{type(error).__name__}: {error}"[:2000]}
     result["details"] |= meter.details | surroundings.facts()
+
+
+def unseen_memory(stack: tuple[Technique, ...], device: Device) -> str | None:
+    """Why the counters of memory miss what a stack takes on a device, in words; None where they see it all."""
+    apart = [t.label for t in stack if t.own_gpu_memory and device.kind == "cuda"]
+    return f"{apart[0]} takes GPU memory of its own, past the allocator of PyTorch whose peaks are counted here" if apart else None
 
 
 def _build_ahead(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any) -> None:
@@ -104,12 +110,13 @@ def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: A
     result["evidence"] = collect_evidence(session, stack)
     if session.model is not None:
         meter.record("load_seconds", [seconds])
-        if "peak_memory_bytes" in load_peaks:
-            meter.record("load_peak_memory_bytes", [load_peaks["peak_memory_bytes"]])
+        meter.record_peaks({f"load_{name}": peak for name, peak in load_peaks.items() if name == "peak_memory_bytes"})
         counted = weight_bytes(session)
         meter.record("weight_bytes", [counted])
         meter.record("bits_per_parameter", [8 * counted / parameter_count(session, workload.head)])
     workload.run(session, meter)
+    if session.compile_seconds is not None:
+        meter.record("compile_seconds", [session.compile_seconds()])
 
 
 def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:

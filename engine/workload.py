@@ -44,6 +44,8 @@ class Workload(BaseModel):
     decides: ClassVar[tuple[str, ...]]
     """The metrics of the verdict table, the speed that is drawn upwards first."""
     head: ClassVar[Head] = Head.CAUSAL_LM
+    generates: ClassVar[bool] = False
+    """Whether it makes new tokens one by one, so that a KV cache has something to do."""
     pads: ClassVar[bool] = False
     """Whether sequences of different lengths share a batch, so that a mask decides what counts."""
     trains: ClassVar[bool] = False

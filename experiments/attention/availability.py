@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.catalogue import BUNDLED, SHAPES
+from engine.environments import installed
 from engine.technique import Slot, Technique
 from experiments.attention.kernels import Implementation, Kernel
 
@@ -36,7 +36,7 @@ def cannot_run(implementation: Implementation, kernel: Kernel, device: Device, d
     if device.capability is not None and device.capability < least:
         have = ".".join(map(str, device.capability))
         return f"{choice} needs compute capability {least[0]}.{least[1]} or newer, {device.name} has {have}; choose sdpa with kernel auto"
-    if (package := _PACKAGE.get(choice)) and not _installed(package):
+    if (package := _PACKAGE.get(choice)) and not installed(package):
         return f"needs the package {package}; {_ADVICE} {package}"
     if choice != "mem_efficient" and dtype is not None and dtype not in _SIXTEEN_BIT:
         return f"{choice} computes in float16 or bfloat16 on a GPU, not in {dtype}; {where}"
@@ -53,15 +53,9 @@ def dtype_of(model: ModelSpec, workload: Workload, stack: Sequence[Technique]) -
 
 
 def masks_without_kernel(kernel: Kernel, device: Device, stack: Sequence[Technique]) -> str | None:
-    """A static cache has room that must be masked, and on a GPU the flash kernel of torch takes no mask."""
-    if kernel == "flash" and device.kind == "cuda" and any(t.name == "kv_cache" and getattr(t, "mode", "") == "static" for t in stack):
-        return "torch's flash kernel takes no mask on a GPU, which a static KV cache needs; choose kernel auto, or kv_cache dynamic"
+    """On a GPU the flash kernel of torch takes no mask. A static cache has room that must be masked; the quality of a quantized one is
+    measured in steps of several tokens, which must not see each other's future."""
+    mode = next((getattr(t, "mode", "") for t in stack if t.slot is Slot.KV_CACHE), "")
+    if kernel == "flash" and device.kind == "cuda" and mode in ("static", "quantized"):
+        return f"torch's flash kernel takes no mask on a GPU, which a {mode} KV cache needs; choose kernel auto, or kv_cache dynamic"
     return None
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True

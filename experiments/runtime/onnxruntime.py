@@ -35,10 +35,11 @@ class OnnxRuntime(Technique):
     reference: ClassVar[str] = "https://huggingface.co/docs/optimum-onnx/onnxruntime/overview"
     costs: ClassVar[str] = (
         "An export, once per model, and its disk space. Nothing else can be stacked on it. Its memory on a GPU is outside "
-        "PyTorch's allocator, so the peaks counted there leave it out."
+        "PyTorch's allocator, so no peak is measured there."
     )
     environment: ClassVar[str] = "onnx"
     requires: ClassVar[tuple[str, ...]] = ("optimum", "onnxruntime", "onnx")
+    own_gpu_memory: ClassVar[bool] = True
 
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field("auto", description="What runs the graph; auto follows the device")
 

@@ -36,6 +36,7 @@ class TensorRt(Technique):
     )
     environment: ClassVar[str] = "tensorrt"
     requires: ClassVar[tuple[str, ...]] = ("torch_tensorrt", "tensorrt")
+    own_gpu_memory: ClassVar[bool] = True
 
     precision: Literal["float16", "bfloat16", "float32", "int8"] = Field("float16", description="What the engines compute in")
 

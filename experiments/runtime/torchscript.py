@@ -55,6 +55,7 @@ class Torchscript(Technique):
         session.model.forward = traced
         session.model.frozen_tensors = traced.frozen_tensors()  # seen by whoever counts the bytes of the model
         session.generate_options["use_cache"] = False
+        session.compile_seconds = lambda: sum(traced.seconds.values())
 
     def evidence(self, session: Session) -> Evidence:
         """The frozen graph that answered a forward pass of this model, and the seconds that tracing and freezing took."""
@@ -69,5 +70,5 @@ class Torchscript(Technique):
         graph = traced.traces[1, 0]
         nodes = sum(1 for _ in graph.graph.nodes())
         frozen = not list(graph.parameters()) and bool(traced.frozen_tensors())
-        facts = {"graph_nodes": nodes, "frozen": frozen, "trace_seconds": dict(traced.seconds)}
+        facts = {"graph_nodes": nodes, "frozen": frozen, "trace_seconds": {what: round(s, 3) for what, s in traced.seconds.items()}}
         return Evidence(facts, None if frozen and traced.calls == calls + 1 else "the frozen trace was not what answered")

@@ -35,7 +35,7 @@ class TracedForward:
         if (batch, keep) not in self.traces:
             started = time.perf_counter()
             self.traces[batch, keep] = self._frozen(batch, keep)
-            self.seconds[f"batch {batch}, {'last logits' if keep else 'all logits'}"] = round(time.perf_counter() - started, 3)
+            self.seconds[f"batch {batch}, {'last logits' if keep else 'all logits'}"] = time.perf_counter() - started
         return self.traces[batch, keep]
 
     def _frozen(self, batch: int, keep: int) -> Any:

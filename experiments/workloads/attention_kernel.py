@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from engine.measurement import Point, Status
+from engine.measurement import Point
 from engine.modelspec import Head
 from engine.technique import Session
 from engine.workload import Workload
@@ -71,25 +71,13 @@ class AttentionKernel(Workload):
         watch = Stopwatch(session.torch_device, self.dtype)
         ceiling = watch.ceiling()
         meter.record("ceiling_tflops_per_second", [ceiling / 1e12])
-        self._sweep(session, meter, _TIMED, lambda length, point: self._measure(session, meter, watch, ceiling, length, point))
+        self._sweep(meter, _TIMED, lambda length, point: self._measure(session, meter, watch, ceiling, length, point))
 
-    def _sweep(self, session: Session, meter: Meter, metrics: Sequence[str], measure: Callable[[int, Point], None]) -> None:
+    def _sweep(self, meter: Meter, metrics: Sequence[str], measure: Callable[[int, Point], None]) -> None:
         """Every length; one that does not fit is a result, and the longer ones are not tried."""
-        for index, length in enumerate(self.seq_lens):
-            try:
-                measure(length, {"seq_len": length})
-            except Exception as error:
-                from engine.meter import is_out_of_memory
+        from engine.points import measure_points
 
-                if not is_out_of_memory(error):
-                    raise
-                reason = f"length {length}: {str(error).splitlines()[0][:300]}"
-            else:
-                continue
-            meter.record_failure(metrics, {"seq_len": length}, Status.OUT_OF_MEMORY, reason)
-            for longer in self.seq_lens[index + 1 :]:
-                meter.record_failure(metrics, {"seq_len": longer}, Status.OUT_OF_MEMORY, f"not tried: length {length} did not fit")
-            return
+        measure_points(meter, metrics, [{"seq_len": n} for n in self.seq_lens], lambda point: measure(int(point["seq_len"]), point))
 
     def _measure(self, session: Session, meter: Meter, watch: Stopwatch, ceiling: float, length: int, point: Point) -> None:
         meter.phase(f"first call, length {length}")
@@ -179,7 +167,7 @@ class AttentionKernel(Workload):
                 errors = head_errors(q, k, v, call(q, k, v), self.causal)
             meter.record("attention_error", errors, point, value=max(errors))
 
-        self._sweep(session, meter, self.quality_metrics, measure)
+        self._sweep(meter, self.quality_metrics, measure)
 
 
 def _extra_peak(meter: Meter, one_pass: Callable[[], list[Any]]) -> int | None:

@@ -70,8 +70,7 @@ class Classification(Workload):
         meter.record("examples_per_second", [1 / t for t in each], point, value=examples / total)
         gc.collect()
         longest = max(batches, key=lambda b: b["input_ids"].numel())
-        for name, value in meter.peak_of(lambda: _logits(session, longest))[0].items():
-            meter.record(name, [value], point)
+        meter.record_peaks(meter.peak_of(lambda: _logits(session, longest))[0], point)
 
     def measures_quality(self) -> bool:
         return True
@@ -86,7 +85,7 @@ class Classification(Workload):
         keep_outputs(reference, self._all_logits(session, self._data(session.texts_dir)))
 
     def measure_quality(self, session: Session, meter: Meter, reference: QualityReference) -> None:
-        from engine.predictions import f1, record_accuracy, record_agreement
+        from engine.predictions import record_accuracy, record_agreement, record_f1
 
         data = self._data(session.texts_dir)
         point: Point = {"dataset": data.name, "examples": len(data.rows)}
@@ -94,7 +93,7 @@ class Classification(Workload):
         logits = self._all_logits(session, data)
         predicted = logits.argmax(-1)
         record_accuracy(meter, "accuracy", predicted, data.labels, point)
-        meter.record("f1", [f1(predicted.tolist(), data.labels)], point)
+        record_f1(meter, predicted, data.labels, point)
         record_agreement(meter, logits, reference, point)
 
     def _data(self, texts_dir: Path) -> Labelled:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from engine.measurement import Point, Status
+from engine.measurement import Point
 from engine.modelspec import Head
 from engine.technique import Session
 from engine.texts import load_text
@@ -51,35 +51,25 @@ class EncoderForward(Workload):
         return max(self.sequence_lengths)
 
     def run(self, session: Session, meter: Meter) -> None:
-        from engine.meter import is_out_of_memory
+        from engine.points import measure_points
 
-        first = True
-        for length in sorted(set(self.sequence_lengths)):
-            for batch in sorted(set(self.batch_sizes)):
-                point: Point = {"batch": batch, "tokens": length}
-                try:
-                    self._measure(session, meter, point, self._ids(session, batch, length), first=first)
-                except Exception as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    gc.collect()
-                    reason = f"batch {batch} x {length} tokens: {str(error).splitlines()[0][:300]}"
-                    meter.record_failure(_TIMED, point, Status.OUT_OF_MEMORY, reason)
-                first = False
+        lengths, batches = sorted(set(self.sequence_lengths)), sorted(set(self.batch_sizes))
+        points = [{"batch": batch, "tokens": length} for length in lengths for batch in batches]
+        measure_points(meter, _TIMED, points, lambda point: self._measure(session, meter, point, first=point == points[0]))
 
-    def _measure(self, session: Session, meter: Meter, point: Point, ids: Any, *, first: bool) -> None:
-        meter.phase(f"measuring, batch {point['batch']} x {point['tokens']} tokens")
+    def _measure(self, session: Session, meter: Meter, point: Point, *, first: bool) -> None:
+        batch, length = int(point["batch"]), int(point["tokens"])
+        meter.phase(f"measuring, batch {batch} x {length} tokens")
+        ids = self._ids(session, batch, length)
         calls = [self._timed(session, meter, ids) for _ in range(self.warmups + self.repeats)]
         if first:
             meter.record("first_call_seconds", calls[:1], point)
         warm, seconds = calls[: self.warmups], calls[self.warmups :]
-        batch = ids.shape[0]
         gc.collect()
         peaks = meter.peak_of(lambda: _hidden(session, ids))[0]
         meter.record("forward_seconds", seconds, point, warmups=warm)
         meter.record("examples_per_second", [batch / t for t in seconds], point, warmups=[batch / t for t in warm])
-        for name, value in peaks.items():
-            meter.record(name, [value], point)
+        meter.record_peaks(peaks, point)
 
     def _timed(self, session: Session, meter: Meter, ids: Any) -> float:
         start = meter.now()

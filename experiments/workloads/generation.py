@@ -1,6 +1,7 @@
 """Text generation: time to first token, decode speed, memory, and the quality of the model that was timed.
 
 Greedy, min = max new tokens, so that every variant does the same work. Latency comes from one pass, memory from another.
+The points are all batch sizes at all lengths of what is generated.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from engine.measurement import Point, Status
+from engine.measurement import Point
 from engine.technique import Session
 from engine.texts import load_text
 from engine.workload import Workload
@@ -25,6 +26,7 @@ _TIMED = (
     "inter_token_latency_seconds",
     "prefill_tokens_per_second",
     "decode_tokens_per_second",
+    "generation_seconds",
     "kv_cache_bytes",
     "peak_memory_bytes",
 )
@@ -48,20 +50,29 @@ class Generation(Workload):
     metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes", *_TIMED)
     quality_metrics: ClassVar[tuple[str, ...]] = ("perplexity", "kl_divergence", "top1_agreement")
     decides: ClassVar[tuple[str, ...]] = (
-        "decode_tokens_per_second", "perplexity", "weight_bytes", "ttft_seconds", "peak_memory_bytes",
+        "decode_tokens_per_second", "perplexity", "weight_bytes", "generation_seconds", "ttft_seconds", "peak_memory_bytes",
     )  # fmt: skip
+    generates: ClassVar[bool] = True
 
     prompt_tokens: int = Field(128, ge=1, le=131_072, description="Length of every prompt")
-    new_tokens: int = Field(64, ge=2, le=65_536, description="Tokens generated per sequence, exactly")
+    new_tokens: tuple[Annotated[int, Field(ge=2, le=65_536)], ...] = Field(
+        (64,), min_length=1, max_length=16, description="Tokens generated per sequence, exactly; each length is measured"
+    )
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (1,), min_length=1, max_length=16, description="Sequences generated at once; each size is measured"
     )
-    repeats: int = Field(5, ge=1, le=1000, description="Timed calls per batch size within one run")
-    max_warmups: int = Field(3, ge=1, le=100, description="Warm-up calls at most; fewer if two in a row agree within 5 %")
+    repeats: int = Field(5, ge=1, le=1000, description="Timed calls per batch size and length within one run")
+    max_warmups: int = Field(3, ge=0, le=100, description="Warm-up calls after the first one, at most; fewer if two in a row agree within 5 %")
     quality_tokens: int = Field(4096, ge=0, le=1_000_000, description="Tokens of text for perplexity; 0 turns quality off")
     quality_context: int = Field(1024, ge=2, le=131_072, description="Context length of each perplexity window")
 
-    @field_validator("batch_sizes")
+    @field_validator("new_tokens", mode="before")
+    @classmethod
+    def _one_length(cls, lengths: Any) -> Any:
+        """One number is a list of one: what experiments say that were stored before there could be several."""
+        return (lengths,) if isinstance(lengths, int) else lengths
+
+    @field_validator("batch_sizes", "new_tokens")
     @classmethod
     def _ascending(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(sorted(set(sizes)))
@@ -76,64 +87,56 @@ class Generation(Workload):
         return self
 
     def positions_needed(self) -> int:
-        return max(self.prompt_tokens + self.new_tokens, self.quality_context if self.quality_tokens else 0)
+        return max(self.prompt_tokens + max(self.new_tokens), self.quality_context if self.quality_tokens else 0)
 
     def run(self, session: Session, meter: Meter) -> None:
-        from engine.memory import release
+        from engine.points import measure_points
 
-        for index, batch in enumerate(self.batch_sizes):
-            point: Point = {"batch": batch, "prompt_tokens": self.prompt_tokens, "new_tokens": self.new_tokens}
-            try:
-                self._measure_batch(session, meter, batch, point, first=index == 0)
-            except Exception as error:
-                from engine.meter import is_out_of_memory
+        points = [
+            {"batch": batch, "prompt_tokens": self.prompt_tokens, "new_tokens": new} for batch in self.batch_sizes for new in self.new_tokens
+        ]
+        measure_points(meter, _TIMED, points, lambda point: self._measure(session, meter, point, first=point == points[0]))
 
-                if not is_out_of_memory(error):
-                    raise
-                reason = f"batch {batch}: {str(error).splitlines()[0][:300]}"
-            else:
-                continue
-            release(meter.device)
-            meter.record_failure(_TIMED, point, Status.OUT_OF_MEMORY, reason)
-            for larger in self.batch_sizes[index + 1 :]:
-                meter.record_failure(_TIMED, point | {"batch": larger}, Status.OUT_OF_MEMORY, f"not tried: batch {batch} did not fit")
-            return
-
-    def _measure_batch(self, session: Session, meter: Meter, batch: int, point: Point, *, first: bool) -> None:
+    def _measure(self, session: Session, meter: Meter, point: Point, *, first: bool) -> None:
+        batch, new = int(point["batch"]), int(point["new_tokens"])
+        where = f"batch {batch}, {new} new tokens"
         ids = self.prompts(session, batch)
-        meter.phase(f"first call, batch {batch}")
-        calls = [self._timed(session, meter, ids)]
+        meter.phase(f"first call, {where}")
+        calls = [self._timed(session, meter, ids, new)]
         if first:
             meter.record("first_call_seconds", [calls[0].last], point)
         while len(calls) <= self.max_warmups and not _is_steady(calls):
-            meter.phase(f"warm-up, batch {batch}", len(calls), self.max_warmups)
-            calls.append(self._timed(session, meter, ids))
+            meter.phase(f"warm-up, {where}", len(calls), self.max_warmups)
+            calls.append(self._timed(session, meter, ids, new))
         warmups, calls = calls, []
         for repeat in range(self.repeats):
-            meter.phase(f"measuring, batch {batch}", repeat + 1, self.repeats)
-            calls.append(self._timed(session, meter, ids))
-        after = self.new_tokens - 1
+            meter.phase(f"measuring, {where}", repeat + 1, self.repeats)
+            calls.append(self._timed(session, meter, ids, new))
+        self._record(meter, point, warmups, calls)
+        meter.phase(f"memory, {where}")
+        self._memory_pass(session, meter, ids, point)
+
+    def _record(self, meter: Meter, point: Point, warmups: list[_Call], calls: list[_Call]) -> None:
+        batch, new = int(point["batch"]), int(point["new_tokens"])
         for name, of in {
             "ttft_seconds": lambda c: c.first,
-            "inter_token_latency_seconds": lambda c: (c.last - c.first) / after,
+            "inter_token_latency_seconds": lambda c: (c.last - c.first) / (new - 1),
             "prefill_tokens_per_second": lambda c: batch * self.prompt_tokens / c.first,
-            "decode_tokens_per_second": lambda c: batch * after / (c.last - c.first),
+            "decode_tokens_per_second": lambda c: batch * (new - 1) / (c.last - c.first),
+            "generation_seconds": lambda c: c.last,
         }.items():
             meter.record(name, [of(c) for c in calls], point, warmups=[of(c) for c in warmups])
         if any(c.device is not None for c in calls):
             clocks = {"device_seconds": [c.device for c in calls], "wall_seconds": [c.last for c in calls]}
-            meter.details.setdefault("clocks", []).append({"batch": batch, **clocks})
-        self._memory_pass(session, meter, ids, point)
+            meter.details.setdefault("clocks", []).append({"batch": batch, "new_tokens": new, **clocks})
 
     def _memory_pass(self, session: Session, meter: Meter, ids: Any, point: Point) -> None:
         from engine.memory import cache_bytes
 
-        meter.phase(f"memory, batch {point['batch']}")
         gc.collect()
-        peaks, out = meter.peak_of(lambda: self.generate(session, ids, return_dict_in_generate=True))
+        peaks, out = meter.peak_of(lambda: self.generate(session, ids, int(point["new_tokens"]), return_dict_in_generate=True))
         meter.record("kv_cache_bytes", [cache_bytes(out.past_key_values)], point)
-        for name, value in peaks.items():
-            meter.record(name, [value], point)
+        meter.record_peaks(peaks, point)
 
     def prompts(self, session: Session, batch: int) -> Any:
         """Token ids (batch, prompt_tokens) int64 on the device: consecutive pieces of the text, or random ids for a shape."""
@@ -150,7 +153,7 @@ class Generation(Workload):
             ids = ids.repeat(-(-needed // len(ids)))[:needed].reshape(batch, self.prompt_tokens)
         return ids.to(session.torch_device)
 
-    def generate(self, session: Session, ids: Any, **extra: Any) -> Any:
+    def generate(self, session: Session, ids: Any, new_tokens: int, **extra: Any) -> Any:
         """The one call that everything here measures."""
         import torch
 
@@ -158,14 +161,14 @@ class Generation(Workload):
             ids,
             attention_mask=torch.ones_like(ids),
             do_sample=False,
-            min_new_tokens=self.new_tokens,
-            max_new_tokens=self.new_tokens,
+            min_new_tokens=new_tokens,
+            max_new_tokens=new_tokens,
             pad_token_id=0,
-            **session.generate_options,
+            **session.call_options(),
             **extra,
         )
 
-    def _timed(self, session: Session, meter: Meter, ids: Any) -> _Call:
+    def _timed(self, session: Session, meter: Meter, ids: Any, new_tokens: int) -> _Call:
         """Time one generation, the device drained before it. A token's time is when it reached the host."""
         from engine.stamps import TokenStamps
 
@@ -173,12 +176,12 @@ class Generation(Workload):
 
         def call() -> float:
             start = meter.now()
-            self.generate(session, ids, streamer=stamps)
+            self.generate(session, ids, new_tokens, streamer=stamps)
             return start
 
         device, start = meter.device_seconds(call)
-        if len(stamps.times) != self.new_tokens:
-            raise RuntimeError(f"generate() produced {len(stamps.times)} tokens, {self.new_tokens} were asked for")
+        if len(stamps.times) != new_tokens:
+            raise RuntimeError(f"generate() produced {len(stamps.times)} tokens, {new_tokens} were asked for")
         return _Call(stamps.times[0] - start, stamps.times[-1] - start, device)
 
     def measures_quality(self) -> bool:

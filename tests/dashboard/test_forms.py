@@ -62,6 +62,8 @@ def test_given_values_are_shown_and_typed_ones_are_kept() -> None:
     values: dict[Any, Any] = {"p.count": 8}
     forms.fill(SCHEMA, "p", {"count": 5, "sizes": [4, 16]}, values, overwrite=False)
     assert (values["p.count"], values["p.sizes"]) == (8, "4, 16")
+    forms.fill(SCHEMA, "p", {"sizes": 4}, values, overwrite=True)
+    assert values["p.sizes"] == "4", "a number of an earlier version, where a list is now"
     forms.fill(SCHEMA, "p", {"count": 5}, values, overwrite=True)
     assert (values["p.count"], values["p.sizes"]) == (5, "1, 2")
 

@@ -32,20 +32,50 @@ def attention_record(lengths: tuple[int, ...] = LENGTHS, names: tuple[str, str] 
     })  # fmt: skip
     record = new_record(spec)
     record["experiment"] |= {"id": "attention-experiment-1", "bound_device": "cpu", "created_at": "2026-01-02T03:04:05Z"}
+
+    def measured(position: int, round_: int) -> list[Measurement]:
+        found = []
+        for i, n in enumerate(lengths):
+            seconds = (1e-9 * n**2, 1e-6 * n)[position] * (1 + 0.01 * round_)
+            for metric, value in ((NAME, seconds), ("extra_peak_bytes", 4.0 * n**2 if position == 0 else 0.0), ("tflops_per_second", n / seconds)):
+                point = {"seq_len": n}
+                if position == 0 and i >= 2:
+                    reason = f"length {n}: no room" if i == 2 else "not tried"
+                    found.append(Measurement(metric, point, status=Status.OUT_OF_MEMORY, reason=reason))
+                else:
+                    found.append(Measurement(metric, point, (value,)))
+        return found
+
+    return with_runs(record, measured)
+
+
+def generation_record() -> Record:
+    """Three rounds at several lengths of what is generated: without a cache seconds grow with n^2, with one with n."""
+    spec = ExperimentSpec.model_validate({
+        "title": "Cache", "model": "smollm2-135m", "rounds": 3, "baseline": "off", "variants": [{"name": n, "stack": []} for n in ("off", "dynamic")],
+        "workload": {"options": {"new_tokens": list(LENGTHS)}},
+    })  # fmt: skip
+    record = new_record(spec)
+    record["experiment"] |= {"id": "generation-experiment", "bound_device": "cpu", "created_at": "2026-01-02T03:04:05Z"}
+
+    def measured(position: int, round_: int) -> list[Measurement]:
+        found = [Measurement("weight_bytes", {}, (1000.0,))]
+        for n in LENGTHS:
+            seconds = (1e-4 * n**2, 1e-2 * n)[position] * (1 + 0.01 * round_)
+            point = {"batch": 1, "prompt_tokens": 16, "new_tokens": n}
+            values = {"generation_seconds": seconds, "decode_tokens_per_second": n / seconds, "ttft_seconds": 0.1, "kv_cache_bytes": 64.0 * n * position}
+            found += [Measurement(metric, point, (value,)) for metric, value in values.items()]
+        return found
+
+    return with_runs(record, measured)
+
+
+def with_runs(record: Record, measured: Callable[[int, int], list[Measurement]]) -> Record:
+    """The record with three speed runs of its two variants."""
     template = build_record({"a": {"weight_bytes": [1.0]}})["runs"][0]
     for round_ in range(3):
         for position in range(2):
-            found = []
-            for i, n in enumerate(lengths):
-                seconds = (1e-9 * n**2, 1e-6 * n)[position] * (1 + 0.01 * round_)
-                for metric, value in ((NAME, seconds), ("extra_peak_bytes", 4.0 * n**2 if position == 0 else 0.0), ("tflops_per_second", n / seconds)):
-                    point = {"seq_len": n}
-                    if position == 0 and i >= 2:
-                        reason = f"length {n}: no room" if i == 2 else "not tried"
-                        found.append(Measurement(metric, point, status=Status.OUT_OF_MEMORY, reason=reason))
-                    else:
-                        found.append(Measurement(metric, point, (value,)))
-            measurements = [{**m.to_json(), "n_samples": len(m.samples)} for m in found]
+            measurements = [{**m.to_json(), "n_samples": len(m.samples)} for m in measured(position, round_)]
             for m in measurements:
                 m["samples"], m["warmups"], m["status"] = list(m["samples"]), [], str(m["status"])
             number = len(record["runs"])
@@ -162,3 +192,25 @@ def test_the_page_has_it_for_any_deciding_metric(db: Engine, open_page: Callable
 def test_two_lengths_make_no_curve(db: Engine, open_page: Callable[..., Any]) -> None:
     page = open_page("experiment", id=import_record(db, attention_record(lengths=LENGTHS[:2]), "imported"))
     assert "Scaling" not in [h.value for h in page.header]
+
+
+def test_generated_lengths_make_a_curve_of_seconds_with_guides() -> None:
+    found, key = scaling.scaling_frame(summary(generation_record()), "generation_seconds")
+    assert key == "new_tokens"
+    figure = scaling.scaling(found, key, "generation_seconds", dark=False)
+    names = lines(figure)
+    assert set(names) == {"off", "dynamic", "O(n)", "O(n²)"}
+    assert list(names["off"].x) == list(LENGTHS) and figure.layout.xaxis.title.text == "Generated tokens (log scale)"
+    assert "off 4 times (from 512 to 1024), dynamic 2 times" in scaling.describe(found, key, "generation_seconds")
+
+
+def test_the_page_of_several_lengths_shows_seconds_first_and_offers_the_cache(db: Engine, open_page: Callable[..., Any]) -> None:
+    page = open_page("experiment", id=import_record(db, generation_record(), "imported"))
+    assert "Whole generation over generated tokens of 2 variants" in texts(page)
+    page.segmented_control(key="scaling_metric").select("kv_cache_bytes").run()
+    assert not page.exception
+    assert "KV cache over generated tokens of 1 variants" in texts(page)
+    headline = page.dataframe[0].value
+    assert list(headline["Variant"]) == ["off", "dynamic"] and headline["Whole generation"][0].startswith("1.65 s"), "the first point is chosen"
+    page.selectbox(key="axis_point").select("batch=1, prompt_tokens=16, new_tokens=1024").run()
+    assert not page.exception

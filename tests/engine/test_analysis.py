@@ -159,3 +159,9 @@ def test_progress_before_the_first_and_after_the_last_run() -> None:
     assert progress(build_record({"base": {"ttft_seconds": [1.0]}})) == Progress(1, 1, None, 0.0)
     cancelled = build_record({"base": {"ttft_seconds": [1.0]}}, runs={("base", 0): {"status": "cancelled", "seconds": None}})
     assert progress(cancelled) == Progress(1, 1, None, None)
+
+
+def test_a_number_that_cannot_be_had_is_not_measured_and_says_why() -> None:
+    record = build_record({"base": {"peak_memory_bytes": [5.0] * 3}, "other": {"peak_memory_bytes": [Status.NOT_MEASURED] * 3}})
+    row = next(r for r in rows(record) if r.variant == "other")
+    assert (row.value, row.status, row.verdict, row.reason) == (None, "not measured", "not measured", "batch 1: not measured")

@@ -152,7 +152,7 @@ def test_bad_input_is_exit_code_2_and_one_line(arguments: list[str], message: st
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"batch_sizes": [0]}, "batch_sizes.0: Input should be greater than or equal to 1"),
-    ({"new_tokens": 10**9}, "new_tokens: Input should be less than or equal to 65536"),
+    ({"new_tokens": 10**9}, "new_tokens.0: Input should be less than or equal to 65536"),
     ({"new_tokens": 60_000}, "needs 60128 tokens of context, smollm2-135m has 8192"),
 ])  # fmt: skip
 def test_impossible_workloads_are_refused_before_anything_is_queued(

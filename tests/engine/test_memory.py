@@ -71,3 +71,14 @@ def test_peak_sees_a_passing_allocation() -> None:
     assert peaks("cpu")["peak_memory_bytes"] - before > 150 * 2**20
     assert reset_peak("cpu")
     assert peaks("cpu")["peak_memory_bytes"] - before < 100 * 2**20
+
+
+def test_quantized_caches_are_packed_numbers_and_scales() -> None:
+    """transformers' float8 cache: one byte a number and one float32 for all keys, or values, of a layer."""
+    from transformers import LlamaConfig, QuantizedCache
+
+    cache = QuantizedCache("fp8", LlamaConfig(num_hidden_layers=3))
+    for layer in range(3):
+        cache.update(torch.ones(1, 2, 5, 8), torch.ones(1, 2, 5, 8), layer)
+        cache.update(torch.ones(1, 2, 1, 8), torch.ones(1, 2, 1, 8), layer)
+    assert cache_bytes(cache) == 3 * 2 * (2 * (5 + 1) * 8 * 1 + 4)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.measurement import Status
+from engine.measurement import Measurement, Status
 from engine.meter import Meter
 
 
@@ -82,3 +82,20 @@ def test_what_the_call_raises_is_never_swallowed(tmp_path: Path, monkeypatch: py
 
 def test_a_cpu_has_no_events(tmp_path: Path) -> None:
     assert Meter(tmp_path, "cpu").device_seconds(lambda: 7) == (None, 7)
+
+
+def test_what_the_counters_miss_is_not_measured_and_says_why(tmp_path: Path) -> None:
+    meter = Meter(tmp_path, "cpu", unseen_memory="it has memory of its own")
+    peaks, result = meter.peak_of(lambda: "result")
+    meter.record_peaks(peaks, {"batch": 1})
+    assert result == "result"
+    (row,) = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert (row["metric"], row["point"], row["status"]) == ("peak_memory_bytes", {"batch": 1}, "not measured")
+    assert (row["reason"], row["value"], row["samples"]) == ("it has memory of its own", None, [])
+    assert Measurement.from_json(row).status is Status.NOT_MEASURED
+
+
+def test_what_the_counters_see_is_a_number(tmp_path: Path) -> None:
+    meter = Meter(tmp_path, "cpu")
+    meter.record_peaks({"peak_memory_bytes": 7, "reserved_memory_bytes": 9}, {"batch": 1})
+    assert {m.metric: m.value for m in meter.recorded} == {"peak_memory_bytes": 7, "reserved_memory_bytes": 9}

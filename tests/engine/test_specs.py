@@ -62,7 +62,7 @@ def test_grid_is_the_product_of_its_axes() -> None:
         ({"variants": ["float16", "float16"]}, "the name 'float16' is used twice"),
         ({"baseline": "nothing"}, "baseline: there is no variant 'nothing'"),
         ({"workload": {"options": {"batch_sizes": [0]}}}, "batch_sizes.0: .*greater than or equal to 1"),
-        ({"workload": {"options": {"new_tokens": 10**9}}}, "new_tokens: .*less than or equal to 65536"),
+        ({"workload": {"options": {"new_tokens": 10**9}}}, "new_tokens.0: .*less than or equal to 65536"),
         ({"workload": {"options": {"quality_tokens": 512}}}, "one window of 1024 tokens does not fit"),
         ({"workload": "genration"}, "unknown workload 'genration' .did you mean 'generation'"),
         ({"variants": [{"stack": [{"technique": "bnb_4bit", "options": {"quant_type": "nf3"}}]}]}, "quant_type"),

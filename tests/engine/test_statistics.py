@@ -108,3 +108,31 @@ def test_the_interval_covers_the_truth_in_95_percent_of_experiments(n: int) -> N
         low, high = statistics.t_interval(x, statistics.hodges_lehmann(x))
         hits += low <= 0.1 <= high
     assert 0.935 <= hits / 2000 <= 0.965
+
+
+def f1(samples: np.ndarray) -> float:
+    found, wrong = (samples == 1).sum(), (samples == 0).sum()
+    return float(2 * found / (2 * found + wrong))
+
+
+def test_paired_f1_equals_a_bootstrap_over_the_examples_themselves() -> None:
+    from scipy import stats
+
+    rng = np.random.default_rng(1)
+    b = rng.choice([1.0, 0.0, -1.0], p=[0.45, 0.2, 0.35], size=300)
+    a = np.where(rng.random(300) < 0.15, rng.choice([1.0, 0.0, -1.0], size=300), b)
+    centre, low, high, p = statistics.paired_f1(tuple(a), tuple(b))
+    assert centre == pytest.approx(math.log(f1(a) / f1(b)))
+    other = stats.bootstrap((a, b), lambda x, y: math.log(f1(x) / f1(y)), paired=True, vectorized=False, n_resamples=3000, method="percentile", rng=2)
+    assert (low, high) == pytest.approx(tuple(other.confidence_interval), abs=0.1 * (high - low))
+    assert p == pytest.approx(2 * min((other.bootstrap_distribution <= 0).mean(), (other.bootstrap_distribution >= 0).mean()), abs=0.03)
+    assert statistics.paired_f1(tuple(a), tuple(b)) == (centre, low, high, p), "the same draws every time"
+
+
+def test_paired_f1_of_equal_and_of_very_different_answers() -> None:
+    same = (1.0, 0.0, -1.0, 1.0) * 25
+    assert statistics.paired_f1(same, same) == (0.0, 0.0, 0.0, 1.0)
+    centre, low, high, p = statistics.paired_f1((1.0, 0.0, 0.0, -1.0) * 50, (1.0, 1.0, 1.0, -1.0) * 50)
+    assert centre == pytest.approx(math.log(0.5)) and low < centre < high < -0.3 and p < 0.001
+    centre, low, high, p = statistics.paired_f1((1.0,) + (0.0,) * 9, (1.0,) * 10)
+    assert all(math.isfinite(x) for x in (centre, low, high, p)), "draws without a single hit are held to a finite number"

@@ -254,3 +254,14 @@ def test_an_error_of_exactly_zero_in_a_block_has_no_ratio_and_ends_nothing() -> 
     assert (row.verdict, row.reason) == ("not comparable", "0 in some blocks; there is no ratio")
     quality["fast"]["attention_error"][0] = 0.5
     assert row_of(build_record({"base": {}, "fast": {}}, quality=quality), metric="attention_error").verdict == "worse"
+
+
+def test_f1_is_compared_over_the_same_examples() -> None:
+    base = [1.0, 1.0, 1.0, -1.0] * 50
+    quality = {"base": {"f1": base}, "fast": {"f1": [1.0, 0.0, 0.0, -1.0] * 50}}
+    row = row_of(build_record({"base": {}, "fast": {}}, quality=quality), metric="f1")
+    assert row.verdict == "worse" and row.ci_low is not None and row.ci_high is not None and row.ci_low < row.ci_high < 1
+    quality["fast"]["f1"] = base
+    assert row_of(build_record({"base": {}, "fast": {}}, quality=quality), metric="f1").verdict == "equivalent"
+    quality["fast"]["f1"] = [0.0, 0.0, 0.0, -1.0] * 50
+    assert row_of(build_record({"base": {}, "fast": {}}, quality=quality), metric="f1").verdict == "not comparable"

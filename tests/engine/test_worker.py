@@ -17,7 +17,9 @@ from engine.devices import Device, find_device
 from engine.executor import LocalExecutor
 from engine.measurement import Measurement, RunResult, Status
 from engine.presets import parse_spec
+from engine.registry import discover
 from engine.specs import PlannedRun, RunKind, RunSpec, run_spec
+from engine.worker import unseen_memory
 
 SMALL = {"prompt_tokens": 16, "new_tokens": 6, "repeats": 3, "quality_tokens": 256, "quality_context": 128}
 
@@ -66,8 +68,9 @@ def test_speed_run(tmp_path: Path) -> None:
     found = by_name(result)
     assert set(found) == {
         "load_seconds", "load_peak_memory_bytes", "weight_bytes", "bits_per_parameter", "first_call_seconds", "ttft_seconds",
-        "inter_token_latency_seconds", "prefill_tokens_per_second", "decode_tokens_per_second", "kv_cache_bytes", "peak_memory_bytes",
-    }  # fmt: skip
+        "inter_token_latency_seconds", "prefill_tokens_per_second", "decode_tokens_per_second", "generation_seconds", "kv_cache_bytes",
+        "peak_memory_bytes",
+    }, "and no time of compiling where nothing is compiled"  # fmt: skip
     assert all(m.point == {} or m.point == {"batch": 1, "prompt_tokens": 16, "new_tokens": 6} for m in result.measurements)
     ttft, prefill = found["ttft_seconds"], found["prefill_tokens_per_second"]
     assert [16 / t for t in ttft.samples] == pytest.approx(prefill.samples)
@@ -171,6 +174,21 @@ def test_cache_off_holds_nothing(tmp_path: Path) -> None:
     assert result.evidence["kv_cache"]["facts"] == {"cache": None}
 
 
+def test_compiling_is_timed_apart(tmp_path: Path) -> None:
+    result = run(tmp_path, variant="torchscript", quality_tokens=0)
+    assert result.status is Status.SUCCEEDED, result.reason
+    found = by_name(result)["compile_seconds"]
+    assert found.point == {} and found.value is not None and found.value > 0
+
+
+def test_a_runtime_with_gpu_memory_of_its_own_has_no_peak_there() -> None:
+    gpu = Device("cuda:0", "cuda", "a GPU", "here", 2**37, (9, 0), "GPU-0")
+    stack = (discover().technique("onnxruntime"),)
+    assert (unseen_memory(stack, gpu) or "").startswith("ONNX Runtime takes GPU memory of its own, past the allocator of PyTorch")
+    assert unseen_memory(stack, find_device("cpu")) is None, "there the whole process is counted"
+    assert unseen_memory((discover().technique("bnb_4bit"),), gpu) is None
+
+
 def test_unsupported_is_a_result_and_ends_before_torch(tmp_path: Path) -> None:
     gpu = Device("cuda:0", "cuda", "no such GPU", "here", 2**30, (9, 0), "GPU-none")
     result = run(tmp_path, variant="torch_dynamic_int8", device=gpu)
@@ -205,11 +223,11 @@ def test_out_of_memory_at_a_batch_keeps_the_smaller_ones(tmp_path: Path) -> None
     decode = {m.point["batch"]: m for m in result.measurements if m.metric == "decode_tokens_per_second"}
     assert decode[1].status is Status.SUCCEEDED and decode[1].value
     assert decode[4096].status is Status.OUT_OF_MEMORY and decode[4096].value is None
-    assert "batch 4096: " in (decode[4096].reason or "")
+    assert (decode[4096].reason or "").startswith("batch 4096, prompt tokens 480, new tokens 2: ")
 
 
 def test_run_whose_every_batch_was_out_of_memory_did_not_succeed(tmp_path: Path) -> None:
     result = run(tmp_path, batch_sizes=[4096], prompt_tokens=480, new_tokens=2, repeats=1, command=FOUR_GB)
     assert result.status is Status.OUT_OF_MEMORY
-    assert (result.reason or "").startswith("batch 4096: ")
+    assert (result.reason or "").startswith("batch 4096, ")
     assert by_name(result)["weight_bytes"].value, "loading succeeded and stays"

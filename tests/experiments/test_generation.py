@@ -17,17 +17,26 @@ from engine.modelspec import ModelSpec
 from engine.technique import Session
 from experiments.workloads.generation import Generation
 
-SMALL = Generation(prompt_tokens=16, new_tokens=4, repeats=2, max_warmups=1)
-TIMED = {"ttft_seconds", "inter_token_latency_seconds", "prefill_tokens_per_second", "decode_tokens_per_second"}
+SMALL = Generation(prompt_tokens=16, new_tokens=(4,), repeats=2, max_warmups=1)
+TIMED = {"ttft_seconds", "inter_token_latency_seconds", "prefill_tokens_per_second", "decode_tokens_per_second", "generation_seconds"}
 
 
 class NoRoomForMemoryPass(Generation):
     """Its memory pass, and no other, asks for more than there is."""
 
-    def generate(self, session: Session, ids: Any, **extra: Any) -> Any:
+    def generate(self, session: Session, ids: Any, new_tokens: int, **extra: Any) -> Any:
         if "return_dict_in_generate" in extra:
             torch.empty(2**50)
-        return super().generate(session, ids, **extra)
+        return super().generate(session, ids, new_tokens, **extra)
+
+
+class NoRoomForLong(Generation):
+    """Two sequences of more than 4 new tokens do not fit."""
+
+    def generate(self, session: Session, ids: Any, new_tokens: int, **extra: Any) -> Any:
+        if len(ids) * new_tokens > 8:
+            raise torch.OutOfMemoryError("no room")
+        return super().generate(session, ids, new_tokens, **extra)
 
 
 @pytest.fixture
@@ -52,7 +61,7 @@ def test_the_gpu_clock_stands_beside_the_wall_clock(session: Session, tmp_path: 
     monkeypatch.setattr(meter, "device_seconds", lambda call: (0.25, call()))
     SMALL.run(session, meter)
     (clocks,) = meter.details["clocks"]
-    assert (clocks["batch"], clocks["device_seconds"]) == (1, [0.25, 0.25])
+    assert (clocks["batch"], clocks["new_tokens"], clocks["device_seconds"]) == (1, 4, [0.25, 0.25])
     ttft, itl = ({m.metric: m for m in meter.recorded}[f"{name}_seconds"].samples for name in ("ttft", "inter_token_latency"))
     assert clocks["wall_seconds"] == pytest.approx([t + 3 * i for t, i in zip(ttft, itl, strict=True)])
 
@@ -61,3 +70,36 @@ def test_a_cpu_has_no_second_clock(session: Session, tmp_path: Path) -> None:
     meter = Meter(tmp_path, "cpu")
     SMALL.run(session, meter)
     assert meter.details == {}
+
+
+def test_every_length_is_a_point_and_the_whole_call_is_timed(session: Session, tmp_path: Path) -> None:
+    meter = Meter(tmp_path, "cpu")
+    Generation(prompt_tokens=16, new_tokens=(8, 2), batch_sizes=(2, 1), repeats=2, max_warmups=0).run(session, meter)
+    found = {(m.metric, m.point["batch"], m.point["new_tokens"]): m for m in meter.recorded if m.metric in TIMED | {"kv_cache_bytes"}}
+    assert [key[1:] for key in found if key[0] == "generation_seconds"] == [(1, 2), (1, 8), (2, 2), (2, 8)]
+    for batch, new in ((1, 2), (2, 8)):
+        whole, ttft, itl = (found[f"{n}_seconds", batch, new].samples for n in ("generation", "ttft", "inter_token_latency"))
+        assert len(whole) == 2
+        assert list(whole) == pytest.approx([t + (new - 1) * i for t, i in zip(ttft, itl, strict=True)])
+        # layers, keys and values, heads, size of a head, bytes
+        assert found["kv_cache_bytes", batch, new].value == batch * (16 + new - 1) * 2 * 2 * 2 * 16 * 4
+    assert len(found["generation_seconds", 1, 2].warmups) == 1, "the first call is always kept apart"
+    assert [m.point["new_tokens"] for m in meter.recorded if m.metric == "first_call_seconds"] == [2]
+
+
+def test_a_length_without_room_leaves_the_shorter_ones(session: Session, tmp_path: Path) -> None:
+    meter = Meter(tmp_path, "cpu")
+    NoRoomForLong(prompt_tokens=16, new_tokens=(2, 4, 8, 16), batch_sizes=(1, 2), repeats=1, max_warmups=0).run(session, meter)
+    found = {(m.point["batch"], m.point["new_tokens"]): m for m in meter.recorded if m.metric == "generation_seconds"}
+    assert [key for key, m in found.items() if m.status is Status.SUCCEEDED] == [(1, 2), (1, 4), (1, 8), (2, 2), (2, 4)]
+    assert found[1, 16].reason == "batch 1, prompt tokens 16, new tokens 16: no room"
+    assert found[2, 8].reason == "batch 2, prompt tokens 16, new tokens 8: no room"
+    assert found[2, 16].reason == "not tried: batch 1, prompt tokens 16, new tokens 16 did not fit"
+
+
+def test_one_length_may_be_a_plain_number() -> None:
+    assert Generation(new_tokens=32) == Generation(new_tokens=(32,))  # type: ignore[arg-type]
+    assert Generation(new_tokens=[64, 16, 64]).new_tokens == (16, 64)  # type: ignore[arg-type]
+    assert Generation(prompt_tokens=100, new_tokens=(16, 2000), quality_tokens=0).positions_needed() == 2100
+    with pytest.raises(ValueError, match="new_tokens.0"):
+        Generation(new_tokens=1)  # type: ignore[arg-type]

@@ -111,7 +111,7 @@ def test_refusals_name_what_is_missing(technique: Technique, device: Device, mod
 
 
 def test_what_is_possible_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(availability, "_installed", lambda name: True)
+    monkeypatch.setattr(availability, "installed", lambda name: True)
     bfloat16 = discover().technique("bfloat16")
     assert reason(attention(kernel="flash"), CPU) is None
     assert reason(attention(kernel="mem_efficient"), HOPPER) is None
@@ -141,3 +141,6 @@ def test_a_static_cache_needs_a_mask_that_the_gpu_flash_kernel_has_not() -> None
     assert "takes no mask" in (reason(attention(kernel="flash"), HOPPER, SHAPE, "generation", static) or "")
     assert reason(attention(kernel="flash"), CPU, BUNDLED, "generation", static) is None
     assert reason(attention(), HOPPER, SHAPE, "generation", static) is None
+    quantized = discover().technique("kv_cache", {"mode": "quantized"})
+    assert "which a quantized KV cache needs" in (availability.masks_without_kernel("flash", HOPPER, [quantized]) or "")
+    assert availability.masks_without_kernel("flash", CPU, [quantized]) is None

@@ -111,7 +111,7 @@ def test_out_of_memory_at_a_length_keeps_the_shorter_ones(tmp_path: Path, kind: 
     assert result.status is Status.SUCCEEDED, result.reason
     for name in ("attention_error",) if kind is RunKind.QUALITY else ("kernel_seconds", "extra_peak_bytes", "tflops_per_second", "ceiling_share"):
         assert found[name, 64].status is Status.SUCCEEDED and found[name, 64].value is not None
-        for n, reason in ((65536, "length 65536: "), (131072, "not tried: length 65536 did not fit")):
+        for n, reason in ((65536, "seq len 65536: "), (131072, "not tried: seq len 65536 did not fit")):
             assert found[name, n].status is Status.OUT_OF_MEMORY and found[name, n].value is None
             assert (found[name, n].reason or "").startswith(reason)
 

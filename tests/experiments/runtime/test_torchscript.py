@@ -46,6 +46,8 @@ def test_the_same_tokens_at_every_batch_size(family: str, tmp_path: Path) -> Non
         assert greedy(traced, ids) == greedy(plain, ids)
     assert set(traced.model.forward.traces) == {(1, 0), (1, 1), (2, 1)}, "one trace per batch size, all logits or the last"
     assert len(traced.model.forward.seconds) == 3 and min(traced.model.forward.seconds.values()) > 0
+    assert traced.compile_seconds is not None and traced.compile_seconds() == pytest.approx(sum(traced.model.forward.seconds.values()))
+    assert plain.compile_seconds is None
 
 
 def test_frozen_weights_are_the_models_own(tiny_model_root: Path) -> None:

@@ -36,6 +36,7 @@ def test_accuracy_equals_a_loop_of_transformers(run: Run, texts: Path, tiny_mode
     true_positives = sum(s == r["label"] == 1 for s, r in zip(said, data, strict=True))
     precision, recall = true_positives / sum(said), true_positives / sum(r["label"] for r in data)
     assert found["f1"].value == pytest.approx(2 * precision * recall / (precision + recall))
+    assert list(found["f1"].samples) == [1.0 if s == r["label"] == 1 else 0.0 if s != r["label"] else -1.0 for s, r in zip(said, data, strict=True)]
     assert "prediction_agreement" not in found, "the baseline is compared with nothing"
 
 
@@ -47,6 +48,8 @@ def test_int8_against_fp32_end_to_end(run_all: Callable[[object], Record], texts
         accuracy, base = found[variant, "accuracy"], found["baseline", "accuracy"]
         assert accuracy.n_samples == 100 and accuracy.ratio == pytest.approx(accuracy.value / base.value)
         assert accuracy.verdict in ("equivalent", "better", "worse", "no difference shown"), "McNemar's test was made"
+        f1 = found[variant, "f1"]
+        assert f1.verdict in ("equivalent", "better", "worse", "no difference shown") and f1.ci_low is not None, "the bootstrap was made"
         assert 0.5 < found[variant, "prediction_agreement"].value <= 1
         assert found[variant, "weight_bytes"].ratio < 1
         assert found[variant, "examples_per_second"].value == pytest.approx(1 / found[variant, "seconds_per_example"].value, rel=0.5)

@@ -60,3 +60,29 @@ def test_longer_than_the_model(run: Run) -> None:
     result = run(spec_of("local:tiny-bert", "encoder_forward", **OPTIONS | {"sequence_lengths": [600]}), 0, RunKind.SPEED)
     assert result.status is Status.FAILED
     assert "sequence_lengths: the model has 512 positions" in (result.reason or "")
+
+
+def test_what_is_larger_than_what_did_not_fit_is_not_tried(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from engine.meter import Meter
+    from experiments.workloads import encoder_forward
+
+    tried, real = set(), encoder_forward._hidden
+
+    def hidden(session: object, ids: torch.Tensor) -> torch.Tensor:
+        tried.add(tuple(ids.shape))
+        if ids.numel() >= 32:
+            raise torch.OutOfMemoryError("no room")
+        return real(session, ids)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(encoder_forward, "_hidden", hidden)
+    model = ModelSpec(source="local", name="tiny-bert")
+    session = load_session(model, [], find_device("cpu"), 0, tiny_models, tiny_models, tiny_models, Head.ENCODER)
+    meter = Meter(tmp_path, "cpu")
+    workload = encoder_forward.EncoderForward(batch_sizes=(1, 2, 4), sequence_lengths=(8, 16), repeats=1, warmups=1)
+    workload.run(session, meter)
+    assert tried == {(1, 8), (2, 8), (4, 8), (1, 16), (2, 16)}
+    found = {(m.point["batch"], m.point["tokens"]): m for m in meter.recorded if m.metric == "forward_seconds"}
+    assert found[4, 8].reason == "batch 4, tokens 8: no room" and found[2, 16].status is Status.OUT_OF_MEMORY
+    assert found[4, 16].reason == "not tried: batch 4, tokens 8 did not fit" and found[1, 16].value
