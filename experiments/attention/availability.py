@@ -55,7 +55,8 @@ def dtype_of(model: ModelSpec, workload: Workload, stack: Sequence[Technique]) -
 def masks_without_kernel(kernel: Kernel, device: Device, stack: Sequence[Technique]) -> str | None:
     """On a GPU the flash kernel of torch takes no mask. A static cache has room that must be masked; the quality of a quantized one is
     measured in steps of several tokens, which must not see each other's future."""
-    mode = next((getattr(t, "mode", "") for t in stack if t.slot is Slot.KV_CACHE), "")
-    if kernel == "flash" and device.kind == "cuda" and mode in ("static", "quantized"):
-        return f"torch's flash kernel takes no mask on a GPU, which a {mode} KV cache needs; choose kernel auto, or kv_cache dynamic"
+    cache = next((t for t in stack if t.slot is Slot.KV_CACHE), None)
+    kind = None if cache is None else getattr(cache, "mode", "quantized")
+    if kernel == "flash" and device.kind == "cuda" and kind in ("static", "quantized"):
+        return f"torch's flash kernel takes no mask on a GPU, which a {kind} KV cache needs; choose kernel auto, or kv_cache dynamic"
     return None
