@@ -22,7 +22,7 @@ from engine import limits
 
 @dataclass(frozen=True)
 class Device:
-    """One device of one machine. `id` is local to the machine; `key` names it everywhere."""
+    """One device of one machine. `id` is local to the machine; `key` names it everywhere. gpus: how many a run gets with it."""
 
     id: str
     kind: str
@@ -31,6 +31,7 @@ class Device:
     memory_bytes: int
     capability: tuple[int, int] | None = None
     uuid: str | None = None
+    gpus: int = 1
 
     @property
     def key(self) -> str:

@@ -22,8 +22,9 @@ from engine.devices import Device
 from engine.measurement import Evidence
 from engine.memory import storage_bytes
 from engine.modelspec import Head, ModelSpec
+from engine.ranks import this_rank
 from engine.shapes import build_shape
-from engine.technique import Checkpoint, ModelPlan, Session, Technique
+from engine.technique import Checkpoint, ModelPlan, Ranks, Session, Technique, processes_of
 from engine.workload import Workload
 
 _SAFE = {"use_safetensors": True, "trust_remote_code": False}
@@ -119,7 +120,10 @@ def load_session(
     if isinstance(model, torch.nn.Module):
         model.eval()
     training = None if workload is None else workload.training(model)
-    session = Session(model, tokenizer, device, plan, spec, seed, texts_dir, workload=workload, training=training)
+    ranks = None if processes_of(stack, device) is None else this_rank()
+    session = Session(
+        model, tokenizer, device, plan, spec, seed, texts_dir, workload=workload, training=training, ranks=ranks or Ranks()
+    )
     for technique in stack:
         technique.apply(session)
     return session
@@ -137,7 +141,7 @@ def _from_pretrained(
         output_loading_info=True,
         dtype=getattr(torch, plan.dtype),
         quantization_config=plan.quantization,
-        device_map={"": "cuda:0"} if device.kind == "cuda" else None,
+        device_map={"": torch.cuda.current_device()} if device.kind == "cuda" else None,  # of a rank its own
         **options,
         **plan.load_options,
     )

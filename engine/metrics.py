@@ -97,7 +97,7 @@ METRICS: dict[str, Metric] = {
         Metric("ceiling_tflops_per_second", "Matrix-product ceiling", "TFLOP/s", "speed", None, _SPEED,
                "The best of several large matrix products in the workload's number type, in the same run."),
         Metric("step_seconds", "Training step", "s", "speed", False, _SPEED,
-               "One optimizer step with all of its micro-batches, by the device's clock."),
+               "One optimizer step with all of its micro-batches, by the device's clock. Of several processes, the slowest in that step."),
         Metric("step_forward_seconds", "Forward passes of a step", "s", "speed", False, _SPEED,
                "Forward passes of all micro-batches of one optimizer step."),
         Metric("step_backward_seconds", "Backward passes of a step", "s", "speed", False, _SPEED,
@@ -107,11 +107,16 @@ METRICS: dict[str, Metric] = {
         Metric("training_tokens_per_second", "Training throughput", "tok/s", "speed", True, _SPEED,
                "Tokens that all ranks trained on / time from the first timed step to the end of the last."),
         Metric("weight_bytes", "Weights", "bytes", "memory", False, _MEMORY,
-               "Counted from the real storage of every tensor the model holds, packed ones included."),
+               "Counted from the real storage of every tensor the model holds, packed ones included. "
+               "Of several processes that share the work, what one of them holds."),
         Metric("kv_cache_bytes", "KV cache", "bytes", "memory", False, _MEMORY,
                "Bytes of keys and values held after the last token, counted from the cache itself."),
         Metric("peak_memory_bytes", "Peak memory of a call", "bytes", "memory", False, _MEMORY,
-               "GPU: peak of live tensors (torch allocator). CPU: high-water mark of the whole process during the call."),
+               "GPU: peak of live tensors (torch allocator). CPU: high-water mark of the whole process during the call. "
+               "Of several processes that share the work, the one with most."),
+        Metric("peak_memory_all_ranks_bytes", "Peak memory, all processes", "bytes", "memory", False, _MEMORY,
+               "Sum of the peaks of all processes that share the training. What they share of one machine's memory, such as "
+               "the code of libraries, is in each of them."),
         Metric("reserved_memory_bytes", "Reserved peak", "bytes", "memory", False, _MEMORY,
                "GPU: peak that the caching allocator took from the driver; what decides out of memory."),
         Metric("load_peak_memory_bytes", "Peak memory of loading", "bytes", "memory", False, _MEMORY,
@@ -119,7 +124,8 @@ METRICS: dict[str, Metric] = {
         Metric("extra_peak_bytes", "Extra peak memory", "bytes", "memory", False, _MEMORY,
                "Peak of one pass above what its inputs and results need. GPU: torch allocator. CPU: high-water mark of the process."),
         Metric("optimizer_state_bytes", "Optimizer state", "bytes", "memory", False, _MEMORY,
-               "Bytes of all tensors that the optimizer keeps between steps, counted from their real storage."),
+               "Bytes of all tensors that the optimizer keeps between steps, counted from their real storage. "
+               "Of several processes that share the work, what one of them keeps."),
         Metric("peak_weight_bytes", "Weights at the peak", "bytes", "memory", False, _MEMORY,
                "Of the live tensors at the peak of a training step: parameters and buffers."),
         Metric("peak_gradient_bytes", "Gradients at the peak", "bytes", "memory", False, _MEMORY,

@@ -1,5 +1,7 @@
 """Training: optimizer steps on real text, their time split by what it goes into, their memory by what holds it.
 
+One process trains, or the ranks of a group, each on its share of every batch.
+
 Every variant trains on the same tokens in the same order, which is checked. Time, memory and the split of memory come
 from passes of their own. The quality run trains from the start and measures held-out perplexity before and after.
 """
@@ -17,6 +19,7 @@ from engine.measurement import Point, Status
 from engine.technique import Session
 from engine.texts import load_text, load_training_text
 from engine.workload import Workload
+from experiments.training.shares import Share, together
 
 if TYPE_CHECKING:
     from engine.meter import Meter
@@ -26,8 +29,8 @@ if TYPE_CHECKING:
 _PARTS = ("forward", "backward", "optimizer")
 _TIMED = ("step_seconds", *(f"step_{part}_seconds" for part in _PARTS), "training_tokens_per_second")
 _MEMORY = (
-    "peak_memory_bytes", "optimizer_state_bytes", "peak_weight_bytes", "peak_gradient_bytes", "peak_optimizer_bytes",
-    "peak_activation_bytes", "peak_other_bytes",
+    "peak_memory_bytes", "peak_memory_all_ranks_bytes", "optimizer_state_bytes", "peak_weight_bytes", "peak_gradient_bytes",
+    "peak_optimizer_bytes", "peak_activation_bytes", "peak_other_bytes",
 )  # fmt: skip
 
 
@@ -44,6 +47,7 @@ class TrainingStep(Workload):
     )  # fmt: skip
     decides: ClassVar[tuple[str, ...]] = ("training_tokens_per_second", "perplexity", "peak_memory_bytes", "step_seconds", "optimizer_state_bytes")
     trains: ClassVar[bool] = True
+    spreads: ClassVar[bool] = True
 
     seq_len: int = Field(128, ge=2, le=131_072, description="Tokens per sequence")
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
@@ -103,19 +107,28 @@ class TrainingStep(Workload):
             return
 
     def _started(self, session: Session, meter: Meter) -> Training:
+        training = self._begin(session)
+        meter.record("total_parameters", [_logical_elements(session.model.parameters())])
+        meter.record("trainable_parameters", [_logical_elements(training.trainable())])
+        return training
+
+    def _begin(self, session: Session) -> Training:
+        """Ready for the first step."""
+        import torch
+
         assert session.training is not None, "load_session gives a training workload its Training"
         session.training.start()
         session.model.train()
-        meter.record("total_parameters", [_logical_elements(session.model.parameters())])
-        meter.record("trainable_parameters", [_logical_elements(session.training.trainable())])
+        torch.manual_seed(session.seed + session.ranks.rank)  # dropout of its own in each rank; the weights are there already
         return session.training
 
     def _steps(self, session: Session, batch: int) -> Iterator[list[Any]]:
-        """The micro-batches of one optimizer step after another, each (batch, seq_len) int64 on the device."""
+        """This rank's share of the micro-batches of one optimizer step after another: (batch / ranks, seq_len) int64 on the device."""
         from experiments.training.batches import Windows, batches, token_ids
 
         needed = self.seq_len * batch * self.accumulation * (self.warmups + self.steps + self.quality_steps + 2)
-        stream = batches(Windows(token_ids(session, needed), self.seq_len), batch, session.seed, session.torch_device)
+        windows, ranks = Windows(token_ids(session, needed), self.seq_len), session.ranks
+        stream = batches(windows, batch // ranks.count, session.seed, session.torch_device, ranks.rank, ranks.count)
         while True:
             yield [next(stream) for _ in range(self.accumulation)]
 
@@ -124,24 +137,29 @@ class TrainingStep(Workload):
         meter.phase(f"first step, batch {batch}")
         warmups = [self._timed(training, meter, next(steps))]
         if first:
-            meter.record("first_call_seconds", [warmups[0]["total"]], point)
+            meter.record("first_call_seconds", [max(session.ranks.gather(warmups[0]["total"]))], point)
         for index in range(1, self.warmups):
             meter.phase(f"warm-up, batch {batch}", index, self.warmups - 1)
             warmups.append(self._timed(training, meter, next(steps)))
+        session.ranks.gather(None)  # all of them begin here
         timed, tokens, started = [], 0, meter.now()
         for index in range(self.steps):
             meter.phase(f"measuring, batch {batch}", index + 1, self.steps)
             micro_batches = next(steps)
             tokens += sum(ids.numel() for ids in micro_batches)
             timed.append(self._timed(training, meter, micro_batches))
-        seconds = meter.now() - started
-        self._check_tokens(tokens, batch, self.steps)
-        meter.record("step_seconds", [t["total"] for t in timed], point, warmups=[t["total"] for t in warmups])
-        for part in _PARTS:
-            meter.record(f"step_{part}_seconds", [t[part] for t in timed], point)
-        per_step = tokens / self.steps
-        meter.record("training_tokens_per_second", [per_step / t["total"] for t in timed], point, value=tokens / seconds)
+        own = Share(warmups, timed, tokens, meter.now() - started)
+        self._record_times(meter, together(session.ranks.gather(own)), point)
         self._memory_passes(session, training, meter, steps, point)
+
+    def _record_times(self, meter: Meter, done: Share, point: Point) -> None:
+        """done: by all ranks together."""
+        self._check_tokens(done.tokens, int(point["batch"]), self.steps)
+        meter.record("step_seconds", [t["total"] for t in done.timed], point, warmups=[t["total"] for t in done.warmups])
+        for part in _PARTS:
+            meter.record(f"step_{part}_seconds", [t[part] for t in done.timed], point)
+        samples = [done.tokens / self.steps / t["total"] for t in done.timed]
+        meter.record("training_tokens_per_second", samples, point, value=done.tokens / done.seconds)
 
     def _timed(self, training: Training, meter: Meter, micro_batches: list[Any]) -> dict[str, float]:
         marks = meter.marks()
@@ -161,13 +179,18 @@ class TrainingStep(Workload):
         gc.collect()
         micro_batches = next(steps)
         peaks, _ = meter.peak_of(lambda: training.step(micro_batches))
-        for name, value in peaks.items():
-            meter.record(name, [value], point)
-        meter.record("optimizer_state_bytes", [storage_bytes(*training.state_tensors())], point)
+        own = peaks | {"optimizer_state_bytes": storage_bytes(*training.state_tensors())}
+        of_all = session.ranks.gather(own)
+        for name in own:
+            meter.record(name, [max(of[name] for of in of_all)], point)
+        if peaks:
+            meter.record("peak_memory_all_ranks_bytes", [sum(of["peak_memory_bytes"] for of in of_all)], point)
+        if len(of_all) > 1:
+            meter.details.setdefault("bytes_by_rank", {})[str(point["batch"])] = of_all
         meter.phase(f"what holds the memory, batch {point['batch']}")
         micro_batches = next(steps)
         split = split_peak(session.model, training.optimizer, meter.device, lambda: training.step(micro_batches))
-        for name, value in split.items():
+        for name, value in max(session.ranks.gather(split), key=lambda of: sum(of.values())).items():
             meter.record(name, [value], point)
 
     def measures_quality(self) -> bool:
@@ -210,10 +233,7 @@ class TrainingStep(Workload):
         """Train from where the model is. Returns (loss of each step, seconds since the start at its end). In eval mode after."""
         import time
 
-        assert session.training is not None
-        training = session.training
-        training.start()
-        session.model.train()
+        training = self._begin(session)
         losses, seconds, started = [], [], time.perf_counter()
         for index, micro_batches in zip(range(self.quality_steps), self._steps(session, self.batch_sizes[0]), strict=False):
             if meter is not None:
@@ -221,7 +241,8 @@ class TrainingStep(Workload):
             losses.append(float(training.step(micro_batches)))  # reading it waits for the device
             seconds.append(time.perf_counter() - started)
         session.model.eval()
-        return losses, seconds
+        of_all = session.ranks.gather(losses)  # each rank has seen as many tokens as any other
+        return [sum(step) / len(step) for step in zip(*of_all, strict=True)], seconds
 
 
 def _logical_elements(parameters: Any) -> int:

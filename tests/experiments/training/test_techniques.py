@@ -14,7 +14,7 @@ from engine.loading import NotAppliedError, collect_evidence, load_session
 from engine.memory import storage_bytes
 from engine.modelspec import ModelSpec
 from engine.registry import discover
-from engine.technique import Session, Technique, unsupported_stack
+from engine.technique import Session, Technique, processes_of, unsupported_stack
 
 CPU = find_device("cpu")
 GPU = Device("cuda:0", "cuda", "a GPU", "here", 2**37, (9, 0), "GPU-0")
@@ -23,6 +23,7 @@ WORKLOAD = discover().workload("training_step", {"learning_rate": 1e-2})
 HERE = [
     cls() for cls in discover().techniques.values()
     if cls.phase == "training" and cls.environment == CORE and unsupported_stack([cls()], CPU, MODEL, WORKLOAD) is None
+    and processes_of([cls()], CPU) is None  # what needs a group of processes: test_parallelism
 ]  # fmt: skip
 IDS = torch.tensor([[2, 40, 41, 42, 50, 60, 61, 7]] * 2)
 
