@@ -21,7 +21,7 @@ from engine.technique import unsupported_stack
 from tests.experiments.training.parallel_child import CPU, MODEL, RANKS, numbers
 
 GPU = Device("cuda:0", "cuda", "a GPU", "here", 2**37, (9, 0), "GPU-0")
-TWO_GPUS = Device("cuda:all", "cuda", "2 GPUs", "here", 2**38, (9, 0), "GPU-0,GPU-1", 2)
+TWO_GPUS = Device("cuda:all", "cuda", "2 GPUs", "here", 2**38, (9, 0), "GPU-0,GPU-1", ("cuda:0", "cuda:1"))
 BOTH = pytest.mark.parametrize("name", ["ddp", "fsdp"])
 
 
