@@ -16,6 +16,7 @@ class AdamW(Optimizer):
     label: ClassVar[str] = "AdamW"
     reference: ClassVar[str] = "https://arxiv.org/abs/1711.05101"
     costs: ClassVar[str] = "Twice the parameters' own memory for its state: 8 bytes a float32 parameter."
+    takes_shards: ClassVar[bool] = True
 
     fused: bool = Field(True, description="One kernel for the whole update, in place of one for every operation")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay")

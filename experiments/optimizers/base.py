@@ -12,6 +12,8 @@ class Optimizer(Technique):
     family: ClassVar[str] = "optimizer"
     slot: ClassVar[Slot] = Slot.OPTIMIZER
     phase: ClassVar[Literal["any", "inference", "training"]] = "training"
+    takes_shards: ClassVar[bool] = False
+    """Whether it can update parameters of which each process holds a part."""
 
     def make(self, parameters: list[Any], learning_rate: float) -> Any:
         """The optimizer of these parameters."""

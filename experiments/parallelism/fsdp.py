@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from engine.measurement import Evidence
-from engine.technique import Session, Slot, Technique, UnsupportedHereError
+from engine.technique import Session, Technique, UnsupportedHereError
+from experiments.optimizers.base import Optimizer
 from experiments.parallelism.spread import Spread
 from experiments.training.gradient_checkpointing import blocks
 
@@ -40,8 +41,8 @@ class Fsdp(Spread):
             return "cpu_offload moves weights off a GPU, and there is none here; leave it out"
         if packed := next((t.name for t in stack if t.freezes_weights), None):
             return f"it deals out rows of numbers, {packed} packs them in blocks; use ddp"
-        if alien := next((t.name for t in stack if t.slot is Slot.OPTIMIZER and "bitsandbytes" in t.requires), None):
-            return f"{alien} does not know tensors that are dealt out; use adamw, or ddp"
+        if alien := next((t.name for t in stack if isinstance(t, Optimizer) and not t.takes_shards), None):
+            return f"{alien} cannot update parameters of which each process holds a part; use adamw, or ddp"
         return super().unsupported_reason(device, model, workload, stack)
 
     def apply(self, session: Session) -> None:

@@ -50,6 +50,7 @@ def gradient_sums(session: Session, first: int) -> Any:
     import torch
 
     assert session.training is not None
+    torch.manual_seed(session.seed)  # where there is dropout, it is the same in every pass
     _loss(session, first).backward()
     sums = []
     for parameter in session.training.trainable():

@@ -15,10 +15,7 @@ import torch  # noqa: E402
 
 from engine.devices import find_device  # noqa: E402
 from engine.environments import CORE  # noqa: E402
-from engine.loading import NotAppliedError, collect_evidence, load_session  # noqa: E402
 from engine.measurement import Status  # noqa: E402
-from engine.memory import storage_bytes  # noqa: E402
-from engine.meter import write_json  # noqa: E402
 from engine.modelspec import ModelSpec  # noqa: E402
 from engine.ranks import folder, join, launch, leave, this_rank  # noqa: E402
 from engine.registry import discover  # noqa: E402
@@ -29,12 +26,14 @@ MODEL = ModelSpec(source="local", name="tiny")
 WORKLOAD = discover().workload("training_step", {"learning_rate": 1e-2})
 RANKS = 2
 STEPS = [
-    [torch.randint(2, 300, (4, 16), generator=torch.Generator().manual_seed(10 * step + part)) for part in range(2)] for step in range(6)
-]
-"""The global batches: two micro-batches of four sequences in each step."""
+    [torch.randint(2, 300, (4, 16), generator=torch.Generator().manual_seed(10 * step + part)) for part in range(2)] for step in range(2)
+] * 3
+"""The global batches: two micro-batches of four sequences in each step, and every other step the same."""
 
 
 def load(root: Path, *stack: Technique) -> Session:
+    from engine.loading import load_session  # not by the process that only starts the others
+
     return load_session(MODEL, stack, CPU, 0, root, root, root, WORKLOAD)
 
 
@@ -62,17 +61,24 @@ def sgd(parameters: list[Any], rate: float) -> Any:
     return torch.optim.SGD(parameters, lr=rate)
 
 
+def gradients(root: Path, *stack: Technique) -> dict[str, torch.Tensor]:
+    """Of one step, by name."""
+    session = load(root, *stack)
+    train(session, None, 1)
+    return {name: whole(p.grad) for name, p in session.model.named_parameters()}
+
+
 def numbers(root: Path, *stack: Technique) -> dict[str, Any]:
     """Gradients of one step, parameters after three of SGD (both by name), losses of AdamW, bytes of one process."""
-    with_gradients = load(root, *stack)
-    train(with_gradients, None, 1)
+    from engine.memory import storage_bytes
+
     after_sgd = load(root, *stack)
     train(after_sgd, sgd, 3)
     by_adam = load(root, *stack)
     losses = train(by_adam, torch.optim.AdamW, 6)
     assert by_adam.training is not None
     return {
-        "gradients": {name: whole(p.grad) for name, p in with_gradients.model.named_parameters()},
+        "gradients": gradients(root, *stack),
         "parameters": {name: whole(p) for name, p in after_sgd.model.named_parameters()},
         "losses": losses,
         "weight_bytes": storage_bytes(by_adam.model),
@@ -82,6 +88,8 @@ def numbers(root: Path, *stack: Technique) -> dict[str, Any]:
 
 def beside_others(root: Path, technique: Technique) -> dict[str, Any]:
     """Every other technique of training together with this one: losses, or the reason why it is refused."""
+    from engine.loading import collect_evidence
+
     found: dict[str, Any] = {}
     for cls in discover().techniques.values():
         other = cls()
@@ -93,7 +101,7 @@ def beside_others(root: Path, technique: Technique) -> dict[str, Any]:
             session = load(root, other, technique)
             collect_evidence(session, [other, technique])
             assert session.training is not None
-            found[cls.name] = train(session, session.training.make_optimizer, 4)
+            found[cls.name] = train(session, session.training.make_optimizer, 3)
         else:
             found[cls.name] = refused
     return found
@@ -101,6 +109,8 @@ def beside_others(root: Path, technique: Technique) -> dict[str, Any]:
 
 def problem_of(root: Path, technique: Technique, **replaced: Any) -> str:
     """What the evidence of a technique says whose methods have been replaced."""
+    from engine.loading import NotAppliedError, collect_evidence
+
     sabotaged = type("Sabotaged", (type(technique),), replaced)
     sabotaged.__module__ = __name__
     try:
@@ -121,6 +131,9 @@ def cut_off(technique: Technique, session: Session) -> None:
 
 
 def share(root: Path, out: Path, ranks: Ranks) -> None:
+    from engine.loading import collect_evidence
+    from engine.meter import write_json
+
     join("cpu")
     torch.set_num_threads(1)
     for name in ("ddp", "fsdp"):
@@ -128,13 +141,13 @@ def share(root: Path, out: Path, ranks: Ranks) -> None:
         session = load(root, technique)
         facts: dict[str, Any] = {"evidence": collect_evidence(session, [technique])[name]["facts"]}
         found = numbers(root, technique)
-        checkpointed = numbers(root, discover().technique("gradient_checkpointing"), technique)
+        found["checkpointed"] = gradients(root, discover().technique("gradient_checkpointing"), technique)
         facts["unapplied"] = problem_of(root, technique, apply=lambda self, session: None)
         facts["unsynchronized"] = problem_of(root, technique, apply=lambda self, session, real=technique: cut_off(real, session))
         facts["beside"] = beside_others(root, technique)
         facts["of_all"] = ranks.gather({key: found[key] for key in ("losses", "weight_bytes", "state_bytes")})
         if ranks.rank == 0:
-            torch.save({"plain": found, "checkpointed": checkpointed}, out / f"{name}.pt")
+            torch.save(found, out / f"{name}.pt")
             write_json(out / f"{name}.json", facts)
     write_json(folder(out, ranks.rank) / "result.json", {"status": Status.SUCCEEDED})
     leave(True)

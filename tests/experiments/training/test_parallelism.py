@@ -61,21 +61,21 @@ def apart(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> fl
 
 
 @BOTH
-@pytest.mark.parametrize("how", ["plain", "checkpointed"])
+@pytest.mark.parametrize("how", ["gradients", "checkpointed"])
 def test_gradients_are_those_of_one_process(name: str, how: str, out: Path, alone: dict[str, Any]) -> None:
     """Of a step with two micro-batches, so exchanged once, after the second."""
-    assert apart(tensors(out, name)[how]["gradients"], alone["gradients"]) < 1e-5
+    assert apart(tensors(out, name)[how], alone["gradients"]) < 1e-5
 
 
 @BOTH
 def test_parameters_after_three_steps_are_those_of_one_process(name: str, out: Path, alone: dict[str, Any]) -> None:
-    assert apart(tensors(out, name)["plain"]["parameters"], alone["parameters"]) < 1e-5
+    assert apart(tensors(out, name)["parameters"], alone["parameters"]) < 1e-5
 
 
 @BOTH
 def test_losses_are_those_of_one_process(name: str, out: Path, alone: dict[str, Any]) -> None:
-    assert tensors(out, name)["plain"]["losses"] == pytest.approx(alone["losses"], rel=1e-3)
-    assert alone["losses"][0] != pytest.approx(alone["losses"][-1], rel=1e-2), "there is something to compare"
+    assert tensors(out, name)["losses"] == pytest.approx(alone["losses"], rel=1e-3)
+    assert alone["losses"][-1] < 0.95 * alone["losses"][1], "the same batch again: there is something to compare"
 
 
 def test_each_process_of_fsdp_holds_its_part_and_of_ddp_everything(out: Path, alone: dict[str, Any]) -> None:
@@ -120,7 +120,9 @@ def test_beside_every_other_technique_it_trains_or_says_why_not(name: str, out: 
         (["fsdp"], TWO_GPUS, {"batch_sizes": [3]}, "fsdp: batch_sizes: 3 sequences cannot be dealt out evenly to 2"),
         (["bnb_4bit", "lora", "fsdp"], CPU, {}, "fsdp: it deals out rows of numbers, bnb_4bit packs them in blocks; use ddp"),
         (["bnb_4bit", "lora", "ddp"], CPU, {}, None),
-        (["adam8bit", "fsdp"], GPU, {}, "fsdp: adam8bit does not know tensors that are dealt out; use adamw, or ddp"),
+        (["adam8bit", "fsdp"], GPU, {}, "fsdp: adam8bit cannot update parameters of which each process holds a part; use adamw, or ddp"),
+        (["adafactor", "fsdp"], CPU, {}, "fsdp: adafactor cannot update parameters"),
+        (["adamw", "fsdp"], CPU, {}, None),
         (["adam8bit", "ddp"], GPU, {}, None),
         (["data_parallel"], GPU, {}, "data_parallel: needs two GPUs in one run, this device has one at most"),
         (["data_parallel"], CPU, {}, "data_parallel: needs two GPUs in one run"),

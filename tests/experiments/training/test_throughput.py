@@ -90,7 +90,7 @@ def measured(tmp_path: Path, times: list[list[float]]) -> dict[str, Measurement]
             workload=WORKLOAD, training=training, ranks=Ranks(rank, len(times), exchange.of(rank)),
         )  # fmt: skip
         WORKLOAD.run(session, meter)
-        assert training.seen == 6 * TOKENS // len(times), "a warm-up, three timed steps, two for memory"
+        assert training.seen == 5 * TOKENS // len(times), "a warm-up, three timed steps, and one for memory"
         return {m.metric: m for m in meter.recorded}
 
     with ThreadPoolExecutor(len(times)) as pool:
