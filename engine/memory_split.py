@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from engine.memory import storage_bytes
+
 _HELD_BY = {
     "peak_weight_bytes": ("Parameter", "Buffer"),
     "peak_gradient_bytes": ("Gradient",),
@@ -21,15 +23,36 @@ _HELD_BY = {
 SPLIT_METRICS = tuple(_HELD_BY)
 
 
-def split_peak(model: Any, optimizer: Any, device: str, step: Callable[[], Any]) -> dict[str, int]:
-    """Metric name -> bytes of live tensors at the moment of the step's peak on the device ("cpu" or "cuda")."""
+def split_peak(model: Any, optimizer: Any, device: str, step: Callable[[Any], Any]) -> dict[str, int]:
+    """Metric name -> bytes of live tensors at the moment of the step's peak on the device ("cpu" or "cuda").
+
+    step: one optimizer step that gives what it is called with its marks (engine/training.py).
+    """
     from torch.distributed._tools.mem_tracker import MemTracker
 
     tracker = MemTracker()
     tracker.track_external(model, optimizer)
+    before = _by_metric(tracker, "current", device)
+    # bitsandbytes keeps the scales of its weights beside the parameters, where the tracker does not look
+    unseen = max(storage_bytes(model) - before["peak_weight_bytes"], 0)
     with tracker:
-        step()
-    at_peak = tracker.get_tracker_snapshot("peak")
-    held = next((kinds for where, kinds in at_peak.items() if torch.device(where).type == device), {})
+        step(_OfEachBatch(tracker))
+    found = _by_metric(tracker, "peak", device)
+    return found | {"peak_weight_bytes": found["peak_weight_bytes"] + unseen}
+
+
+class _OfEachBatch:
+    """Marks for one optimizer step. The tracker follows one forward pass of a module, and is told where the next begins."""
+
+    def __init__(self, tracker: Any) -> None:
+        self._tracker = tracker
+
+    def mark(self, name: str) -> None:
+        if name == "backward":
+            self._tracker.reset_mod_stats()
+
+
+def _by_metric(tracker: Any, moment: str, device: str) -> dict[str, int]:
+    held = next((kinds for where, kinds in tracker.get_tracker_snapshot(moment).items() if torch.device(where).type == device), {})
     by_name = {str(getattr(kind, "value", kind)): count for kind, count in held.items()}
     return {metric: sum(by_name.get(kind, 0) for kind in kinds) for metric, kinds in _HELD_BY.items()}
