@@ -37,7 +37,7 @@ def _own(parameter: Any) -> Any:
 
 
 def _plain_bytes(tensor: Any) -> int:
-    return math.prod(tensor.shape) * int(tensor.element_size())
+    return int(math.prod(tensor.shape) * tensor.element_size())
 
 
 def _weight_bytes(tensor: Any) -> int | None:
@@ -51,9 +51,9 @@ def _weight_bytes(tensor: Any) -> int | None:
 
 def _four_bit_bytes(state: Any) -> int:
     """Half a byte a number and a scale for each block: in float32, or in 8 bit with a float32 scale for each block of those."""
-    elements = math.prod(state.shape)
-    scales = math.ceil(elements / state.blocksize)
+    elements = int(math.prod(state.shape))
+    scales = math.ceil(elements / int(state.blocksize))
     of_scales = 4 * scales
     if state.nested:
-        of_scales = scales + 4 * math.ceil(scales / state.state2.blocksize) + _NESTED_CODE_BYTES
+        of_scales = scales + 4 * math.ceil(scales / int(state.state2.blocksize)) + _NESTED_CODE_BYTES
     return math.ceil(elements / 2) + of_scales + _CODE_BYTES

@@ -53,6 +53,6 @@ class _OfEachBatch:
 
 
 def _by_metric(tracker: Any, moment: str, device: str) -> dict[str, int]:
-    held = next((kinds for where, kinds in tracker.get_tracker_snapshot(moment).items() if torch.device(where).type == device), {})
+    held: dict[Any, int] = next((kinds for where, kinds in tracker.get_tracker_snapshot(moment).items() if torch.device(where).type == device), {})
     by_name = {str(getattr(kind, "value", kind)): count for kind, count in held.items()}
     return {metric: sum(by_name.get(kind, 0) for kind in kinds) for metric, kinds in _HELD_BY.items()}

@@ -7,6 +7,7 @@ from passes of their own. The quality run trains from the start and measures hel
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -233,6 +234,8 @@ class TrainingStep(Workload):
                 meter.phase("training", index + 1, self.quality_steps)
             tokens += sum(ids.numel() for ids in micro_batches)
             losses.append(float(training.step(micro_batches)))  # reading it waits for the device
+            if not math.isfinite(losses[-1]):
+                raise ValueError(f"learning_rate: the loss of step {index + 1} is {losses[-1]}; use a smaller learning rate")
             seconds.append(time.perf_counter() - started)
         session.model.eval()
         return losses, seconds, tokens
