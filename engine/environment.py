@@ -51,7 +51,6 @@ def fingerprint(device: Device, threads: int) -> dict[str, Any]:
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": {p: v for p, v in sorted(_installed(layered.core() if layered else sys.path).items()) if p in _PACKAGES},
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
     if layered is not None:
         facts[LAYERED] = {"environment": layered.name, "packages": _installed([str(layered.packages)])}

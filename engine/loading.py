@@ -179,7 +179,8 @@ def collect_evidence(session: Session, stack: Sequence[Technique]) -> dict[str, 
 
 
 def model_facts(model: Any) -> dict[str, Any]:
-    """Linear layer classes and counts, dtypes by share of elements, attention implementation."""
+    """Linear layer classes and counts, dtypes by share of elements, attention implementation, and whether float32 products
+    may be rounded to TF32."""
     layers = Counter(f"{type(m).__module__}.{type(m).__name__}" for m in model.modules() if is_linear(m))
     dtypes: Counter[str] = Counter()
     for parameter in model.parameters():
@@ -189,6 +190,7 @@ def model_facts(model: Any) -> dict[str, Any]:
         "linear_layers": dict(layers),
         "parameter_elements_by_dtype": dict(dtypes),
         "attention": getattr(model.config, "_attn_implementation", None),
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
     }
 
 

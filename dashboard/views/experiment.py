@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import details, links, live, pages, results, show, store, tables, words
+from dashboard import details, links, live, pages, results, show, store, tables, training, words
 from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
 from engine.measurement import Status
@@ -82,6 +82,8 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     results.scaling_charts(summary, decides)
     st.header("Memory", divider="gray")
     results.memory_chart(summary, view.point, "memory")
+    training.memory_split(record, summary, view.point)
+    training.loss_curves(record, summary)
     st.header("Quality and fidelity", divider="gray")
     show.table(tables.fidelity(summary), "Quality of every variant, and how like the baseline it is.", "fidelity")
     st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
@@ -89,7 +91,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     kind = tables.KINDS[st.segmented_control("Kind", list(tables.KINDS), default="All", required=True, key="kind") or "All"]
     show.table(tables.verdicts(summary, kind, decides.quality), "Every metric of every variant with interval and verdict.", "all_metrics")
     with st.expander("Raw samples"):
-        _samples(experiment_id, summary, decides.speed)
+        results.raw_samples(experiment_id, summary, decides.speed)
     return links.permalink(experiment_id, params)
 
 
@@ -105,15 +107,6 @@ def _choose(view: links.ChartView, known: list[str], labels: list[str]) -> links
         with columns[2]:
             point = st.selectbox("Point", labels, index=labels.index(view.point) if view.point else 0, key="axis_point")
     return links.ChartView(str(x), str(y), point)
-
-
-def _samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
-    measured = summary[summary["value"].notna() & (summary["kind"] != "fidelity")]
-    pairs = list(dict.fromkeys(zip(measured["metric"], measured["point_label"], strict=True)))
-    start = next((i for i, (m, _) in enumerate(pairs) if m == first), 0)
-    text = {p: METRICS[p[0]].label + (f" ({p[1]})" if p[1] else "") for p in pairs}
-    metric, point = st.selectbox("Metric", pairs, index=start, format_func=text.__getitem__, key="sample_metric")
-    results.sample_chart(experiment_id, metric, point, "samples")
 
 
 if __name__ == "__main__":

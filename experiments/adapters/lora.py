@@ -44,13 +44,18 @@ class Lora(Technique):
         )  # fmt: skip
         with warnings.catch_warnings():  # peft 0.21 asks the model by the name that transformers has renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            session.model = session.training.forward = get_peft_model(model, config)
+            session.model = session.training.forward = session.training.adapter = get_peft_model(model, config)
 
     def evidence(self, session: Session) -> Evidence:
-        """The adapters found in the model, and that nothing else takes gradients."""
+        """The adapters found in the model, and that nothing else takes gradients. Parameters are counted as they were before packing."""
+        from engine.memory import logical_elements
+
         found = [m for m in session.model.modules() if "default" in getattr(m, "lora_A", {})]
         trainable = [name for name, p in session.model.named_parameters() if p.requires_grad]
+        trained = logical_elements(p for p in session.model.parameters() if p.requires_grad)
+        total = logical_elements(session.model.parameters())
         facts = {"adapters": len(found), "ranks": sorted({m.lora_A["default"].out_features for m in found}),
+                 "trainable_parameters": f"{trained:,} / {total:,} ({trained / total:.2%})",
                  "trainable_tensors": len(trainable), "base": sorted({type(m.base_layer).__name__ for m in found})}  # fmt: skip
         if not found or facts["ranks"] != [self.rank]:
             return Evidence(facts, f"{len(found)} adapters of ranks {facts['ranks']}")

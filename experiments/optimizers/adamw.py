@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from engine.training import adamw_state_bytes
 from experiments.optimizers.base import Optimizer
 
 
@@ -25,6 +26,9 @@ class AdamW(Optimizer):
         import torch
 
         return torch.optim.AdamW(parameters, lr=learning_rate, fused=self.fused, weight_decay=self.weight_decay)
+
+    def state_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
+        return adamw_state_bytes(shape, itemsize)
 
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
         found = (type(optimizer).__name__, bool(optimizer.defaults.get("fused")))

@@ -9,6 +9,7 @@ from passes of their own. The quality run trains from the start and measures hel
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -40,10 +41,10 @@ class TrainingStep(Workload):
     name: ClassVar[str] = "training_step"
     label: ClassVar[str] = "Training"
     metrics: ClassVar[tuple[str, ...]] = (
-        "load_seconds", "first_call_seconds", "weight_bytes", "total_parameters", "trainable_parameters", *_TIMED, *_MEMORY,
+        "load_seconds", "first_call_seconds", "weight_bytes", "total_parameters", "trainable_parameters", "adapter_bytes", *_TIMED, *_MEMORY,
     )  # fmt: skip
     quality_metrics: ClassVar[tuple[str, ...]] = (
-        "perplexity", "perplexity_before_training", "training_loss", "kl_divergence", "top1_agreement",
+        "perplexity", "perplexity_before_training", "merged_perplexity", "training_loss", "kl_divergence", "top1_agreement",
     )  # fmt: skip
     decides: ClassVar[tuple[str, ...]] = ("training_tokens_per_second", "perplexity", "peak_memory_bytes", "step_seconds", "optimizer_state_bytes")
     trains: ClassVar[bool] = True
@@ -107,9 +108,16 @@ class TrainingStep(Workload):
             return
 
     def _started(self, session: Session, meter: Meter) -> Training:
+        from engine.memory import logical_elements
+        from engine.memory_prediction import predict
+        from experiments.adapters.measured import record_size
+
         training = self._begin(session)
-        meter.record("total_parameters", [_logical_elements(session.model.parameters())])
-        meter.record("trainable_parameters", [_logical_elements(training.trainable())])
+        meter.record("total_parameters", [logical_elements(session.model.parameters())])
+        meter.record("trainable_parameters", [logical_elements(training.trainable())])
+        meter.details["memory_prediction"] = predict(session.model, training)
+        if training.adapter is not None:
+            record_size(training, meter)
         return training
 
     def _begin(self, session: Session) -> Training:
@@ -173,7 +181,7 @@ class TrainingStep(Workload):
 
     def _memory_passes(self, session: Session, training: Training, meter: Meter, steps: Iterator[list[Any]], point: Point) -> None:
         from engine.memory import storage_bytes
-        from engine.memory_split import split_peak
+        from engine.memory_split import SPLIT_METRICS, split_peak
 
         meter.phase(f"memory, batch {point['batch']}")
         gc.collect()
@@ -187,9 +195,12 @@ class TrainingStep(Workload):
             meter.record("peak_memory_all_ranks_bytes", [sum(of["peak_memory_bytes"] for of in of_all)], point)
         if len(of_all) > 1:
             meter.details.setdefault("bytes_by_rank", {})[str(point["batch"])] = of_all
+        if not training.eager:
+            meter.record_failure(SPLIT_METRICS, point, Status.UNSUPPORTED, "compiled code makes its tensors unseen; the peak by counter is measured")
+            return
         meter.phase(f"what holds the memory, batch {point['batch']}")
         micro_batches = next(steps)
-        split = split_peak(session.model, training.optimizer, meter.device, lambda: training.step(micro_batches))
+        split = split_peak(session.model, training.optimizer, meter.device, lambda marks: training.step(micro_batches, marks))
         for name, value in max(session.ranks.gather(split), key=lambda of: sum(of.values())).items():
             meter.record(name, [value], point)
 
@@ -217,38 +228,35 @@ class TrainingStep(Workload):
 
     def measure_quality(self, session: Session, meter: Meter, reference: QualityReference) -> None:
         from engine.quality import measure, perplexity
+        from experiments.adapters.measured import record_merged
 
         point: Point = {"text": load_text(session.texts_dir).name, "tokens": self.quality_tokens, "context": self.quality_context}
         meter.phase("perplexity before training")
         perplexity(session, meter, self._windows(session), "perplexity_before_training", point)
-        losses, seconds = self._train(session, meter)
+        losses, seconds, tokens = self._train(session, meter)
         batch = self.batch_sizes[0]
-        self._check_tokens(self.seq_len * batch * self.accumulation * len(losses), batch, self.quality_steps)
+        self._check_tokens(tokens, batch, self.quality_steps)
         last = losses[-max(len(losses) // 4, 1) :]
         meter.record("training_loss", losses, point, value=sum(last) / len(last))
         meter.details["loss_curve"] = {"tokens_per_step": batch * self.seq_len * self.accumulation, "seconds": seconds, "loss": losses}
         measure(session, meter, self._windows(session), reference, point)
+        if session.training is not None and session.training.adapter is not None:
+            record_merged(session, meter, self._windows(session), point)
 
-    def _train(self, session: Session, meter: Meter | None) -> tuple[list[float], list[float]]:
-        """Train from where the model is. Returns (loss of each step, seconds since the start at its end). In eval mode after."""
+    def _train(self, session: Session, meter: Meter | None) -> tuple[list[float], list[float], int]:
+        """Train from where the model is. Returns (loss of each step, seconds since the start at its end, tokens). In eval mode after."""
         import time
 
         training = self._begin(session)
-        losses, seconds, started = [], [], time.perf_counter()
+        losses, seconds, tokens, started = [], [], 0, time.perf_counter()
         for index, micro_batches in zip(range(self.quality_steps), self._steps(session, self.batch_sizes[0]), strict=False):
             if meter is not None:
                 meter.phase("training", index + 1, self.quality_steps)
+            tokens += sum(ids.numel() for ids in micro_batches)
             losses.append(float(training.step(micro_batches)))  # reading it waits for the device
+            if not math.isfinite(losses[-1]):
+                raise ValueError(f"learning_rate: the loss of step {index + 1} is {losses[-1]}; use a smaller learning rate")
             seconds.append(time.perf_counter() - started)
         session.model.eval()
         of_all = session.ranks.gather(losses)  # each rank has seen as many tokens as any other
-        return [sum(step) / len(step) for step in zip(*of_all, strict=True)], seconds
-
-
-def _logical_elements(parameters: Any) -> int:
-    """Numbers that the parameters stand for: two to a byte where bitsandbytes has packed them."""
-    total = 0
-    for parameter in parameters:
-        state = getattr(parameter, "quant_state", None)
-        total += state.shape.numel() if state is not None else parameter.numel()
-    return total
+        return [sum(step) / len(step) for step in zip(*of_all, strict=True)], seconds, sum(session.ranks.gather(tokens))

@@ -86,6 +86,26 @@ def numbers(root: Path, *stack: Technique) -> dict[str, Any]:
     }
 
 
+def watched(root: Path, *stack: Technique) -> dict[str, Any]:
+    """Three steps of SGD, in the second of which it is followed what holds the memory: the split, and the parameters after all."""
+    from engine.memory_split import split_peak
+
+    session = load(root, *stack)
+    training, ranks = session.training, session.ranks
+    assert training is not None
+    training.make_optimizer = sgd
+    training.start()
+    session.model.train()
+    found: dict[str, Any] = {}
+    for number, parts in enumerate(STEPS[:3]):
+        own = [ids[ranks.rank :: ranks.count] for ids in parts]
+        if number == 1:
+            found["split"] = split_peak(session.model, training.optimizer, "cpu", lambda marks, own=own: training.step(own, marks))
+        else:
+            training.step(own)
+    return found | {"parameters": {name: whole(p) for name, p in session.model.named_parameters()}}
+
+
 def beside_others(root: Path, technique: Technique) -> dict[str, Any]:
     """Every other technique of training together with this one: losses, or the reason why it is refused."""
     from engine.loading import collect_evidence
@@ -142,6 +162,7 @@ def share(root: Path, out: Path, ranks: Ranks) -> None:
         facts: dict[str, Any] = {"evidence": collect_evidence(session, [technique])[name]["facts"]}
         found = numbers(root, technique)
         found["checkpointed"] = gradients(root, discover().technique("gradient_checkpointing"), technique)
+        found["watched"] = watched(root, technique)
         facts["unapplied"] = problem_of(root, technique, apply=lambda self, session: None)
         facts["unsynchronized"] = problem_of(root, technique, apply=lambda self, session, real=technique: cut_off(real, session))
         facts["beside"] = beside_others(root, technique)

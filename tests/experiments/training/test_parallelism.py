@@ -86,6 +86,20 @@ def test_each_process_of_fsdp_holds_its_part_and_of_ddp_everything(out: Path, al
             assert share[held] == alone[held]
 
 
+@BOTH
+def test_following_the_memory_of_a_step_changes_nothing_and_sees_the_parts(name: str, out: Path, alone: dict[str, Any]) -> None:
+    """Of a step with two micro-batches, whose gradients wait for each other."""
+    watched = tensors(out, name)["watched"]
+    assert apart(watched["parameters"], alone["parameters"]) < 1e-5
+    weights, held = alone["weight_bytes"], watched["split"]
+    if name == "fsdp":
+        assert weights / RANKS < held["peak_weight_bytes"] < weights / RANKS + weights, "its part, and the block that is at work"
+    else:
+        assert held["peak_weight_bytes"] == weights
+    assert 0 < held["peak_gradient_bytes"] <= 2 * weights
+    assert held["peak_optimizer_bytes"] == 0 < held["peak_activation_bytes"]
+
+
 def test_the_proof_names_group_wrapper_and_shards(out: Path) -> None:
     for name in ("ddp", "fsdp"):
         shown = facts(out, name)["evidence"]
