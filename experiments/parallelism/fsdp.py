@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from engine.measurement import Evidence
 from engine.technique import Session, Technique, UnsupportedHereError
 from experiments.optimizers.base import Optimizer
+from experiments.parallelism.shards import deal_out, held, kept_apart
 from experiments.parallelism.spread import Spread
 from experiments.training.gradient_checkpointing import blocks
 
@@ -39,6 +39,8 @@ class Fsdp(Spread):
     ) -> str | None:
         if self.cpu_offload and device.kind != "cuda":
             return "cpu_offload moves weights off a GPU, and there is none here; leave it out"
+        if any(t.name == "torch_compile" for t in stack):
+            return "it gathers weights while the model runs, compiling that is not verified; take torch_compile out, or use ddp"
         if packed := next((t.name for t in stack if t.freezes_weights), None):
             return f"it deals out rows of numbers, {packed} packs them in blocks; use ddp"
         if alien := next((t.name for t in stack if isinstance(t, Optimizer) and not t.takes_shards), None):
@@ -46,44 +48,15 @@ class Fsdp(Spread):
         return super().unsupported_reason(device, model, workload, stack)
 
     def apply(self, session: Session) -> None:
-        from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import CPUOffloadPolicy, OffloadPolicy, fully_shard
-
         assert session.training is not None
         if not (parts := blocks(session.model)):
             raise UnsupportedHereError(f"{type(session.model).__name__} has no blocks that can be gathered one by one")
-        mesh = init_device_mesh(session.torch_device, (session.ranks.count,))
-        offload = CPUOffloadPolicy() if self.cpu_offload else OffloadPolicy()
-        for module in (*parts, session.model):
-            # the whole model resharded too: else its parameters are whole ones between a forward pass and the next backward pass
-            fully_shard(module, mesh=mesh, reshard_after_forward=True, offload_policy=offload)
-            # gloo adds up where a mean is asked for, without a word (pytorch issue 162338)
-            module.set_force_sum_reduction_for_comms(session.torch_device == "cpu")
-        session.training.last_only = functools.partial(_kept_apart, session.model)
+        deal_out(session.model, parts, session.torch_device, session.ranks.count, self.cpu_offload)
+        session.training.last_only = functools.partial(kept_apart, session.model)
 
     def evidence(self, session: Session) -> Evidence:
         """What each process really holds, and what becomes of gradients that differ from process to process."""
-        from torch.distributed.fsdp import FSDPModule
-        from torch.distributed.tensor import DTensor
-
         facts, problem = self.group_facts(session)
-        parameters = list(session.model.parameters())
-        sharded = [p for p in parameters if isinstance(p, DTensor)]
-        modules, whole = sum(isinstance(m, FSDPModule) for m in session.model.modules()), len(parameters) - len(sharded)
-        facts |= {"sharded_modules": modules, "sharded_parameters": len(sharded), "whole_parameters": whole,
-                  "placements": sorted({str(p.placements) for p in sharded}), "kept_on": sorted({p.device.type for p in parameters})}  # fmt: skip
-        if modules != len(blocks(session.model)) + 1 or whole:
-            problem = f"{modules} modules are sharded, and {whole} parameters are whole"
-        elif facts["kept_on"] != ["cpu" if self.cpu_offload else session.torch_device]:
-            problem = f"the weights are on {', '.join(facts['kept_on'])}"
-        return Evidence(facts, problem)
-
-
-@contextlib.contextmanager
-def _kept_apart(model: Any) -> Iterator[None]:
-    """For backward passes whose gradients are to be exchanged with those of a later one."""
-    model.set_requires_gradient_sync(False)
-    try:
-        yield
-    finally:
-        model.set_requires_gradient_sync(True)
+        where = "cpu" if self.cpu_offload else session.torch_device
+        of_parts, other_problem = held(session.model, len(blocks(session.model)), where)
+        return Evidence(facts | of_parts, other_problem or problem)

@@ -7,6 +7,7 @@ from engine.child_process import tie_to_parent
 
 tie_to_parent()
 
+import math  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -19,7 +20,7 @@ from engine.measurement import Status  # noqa: E402
 from engine.modelspec import ModelSpec  # noqa: E402
 from engine.ranks import folder, join, launch, leave, this_rank  # noqa: E402
 from engine.registry import discover  # noqa: E402
-from engine.technique import Ranks, Session, Technique, processes_of, unsupported_stack  # noqa: E402
+from engine.technique import Ranks, Session, Slot, Technique, processes_of, unsupported_stack  # noqa: E402
 
 CPU = find_device("cpu")
 MODEL = ModelSpec(source="local", name="tiny")
@@ -82,6 +83,7 @@ def numbers(root: Path, *stack: Technique) -> dict[str, Any]:
         "parameters": {name: whole(p) for name, p in after_sgd.model.named_parameters()},
         "losses": losses,
         "weight_bytes": storage_bytes(by_adam.model),
+        "sharded": by_adam.training.sharded(),
         "state_bytes": storage_bytes(*by_adam.training.state_tensors()),
     }
 
@@ -107,21 +109,22 @@ def watched(root: Path, *stack: Technique) -> dict[str, Any]:
 
 
 def beside_others(root: Path, technique: Technique) -> dict[str, Any]:
-    """Every other technique of training together with this one: losses, or the reason why it is refused."""
+    """Every other technique that acts in training together with this one: losses, or the reason why it is refused."""
     from engine.loading import collect_evidence
 
     found: dict[str, Any] = {}
     for cls in discover().techniques.values():
         other = cls()
         alone = unsupported_stack([other], CPU, MODEL, WORKLOAD)
-        if cls.phase != "training" or cls.environment != CORE or alone or processes_of([other], CPU) is not None:
+        if alone or cls.environment != CORE or cls.slot is Slot.RUNTIME or processes_of([other], CPU) is not None:
             continue
         refused = unsupported_stack([other, technique], CPU, MODEL, WORKLOAD)
         if refused is None:
             session = load(root, other, technique)
             collect_evidence(session, [other, technique])
             assert session.training is not None
-            found[cls.name] = train(session, session.training.make_optimizer, 3)
+            losses = train(session, session.training.make_optimizer, 3)
+            found[cls.name] = losses if all(map(math.isfinite, losses)) else "its losses are not finite"
         else:
             found[cls.name] = refused
     return found
