@@ -41,12 +41,15 @@ class Device:
     def key(self) -> str:
         return f"{self.machine}/{self.id}"
 
-    def answers(self, wanted: str) -> bool:
-        """Does this device satisfy a request: a kind (`cpu`, `cuda`), an id (`cuda:1`) or a key (`host/cuda:1`)?
+    @property
+    def requests(self) -> tuple[str, ...]:
+        """What it satisfies: its kind (`cpu`, `cuda`), id (`cuda:1`) and key (`host/cuda:1`). Several GPUs must be asked for by
+        name: who wants any GPU wants one."""
+        return (self.id, self.key) if self.members else (self.kind, self.id, self.key)
 
-        Several GPUs must be asked for by name: who wants any GPU wants one.
-        """
-        return wanted in (self.id, self.key) or (wanted == self.kind and not self.members)
+    def answers(self, wanted: str) -> bool:
+        """Does this device satisfy a request?"""
+        return wanted in self.requests
 
     @property
     def gpus(self) -> int:

@@ -88,11 +88,11 @@ def launch(run_dir: Path, count: int, threads: int) -> RunResult:
         elastic_launch(config, sys.executable)(*sys.orig_argv[1:])
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
-        return _outcome(run_dir, _first_to_fail(run_dir, codes), count, codes, oom_kills() > killed_before)
-    return _outcome(run_dir, 0, count, {}, False)
+        return outcome(run_dir, first_to_fail(run_dir, codes), count, codes, out_of_memory=oom_kills() > killed_before)
+    return outcome(run_dir, 0, count, {}, out_of_memory=False)
 
 
-def _first_to_fail(run_dir: Path, codes: Mapping[int, int]) -> int:
+def first_to_fail(run_dir: Path, codes: Mapping[int, int]) -> int:
     """The rank whose end is the reason of the others' ends.
 
     codes: of all that failed, those ended by torchrun included. A rank that left no report died before it could: others may
@@ -104,13 +104,17 @@ def _first_to_fail(run_dir: Path, codes: Mapping[int, int]) -> int:
     return silent[0] if silent else min(reports, key=lambda rank: reports[rank].stat().st_mtime_ns)
 
 
-def _outcome(run_dir: Path, rank: int, count: int, codes: Mapping[int, int], out_of_memory: bool) -> RunResult:
-    """What a rank left in its folder, as the run's result; a reason names the rank."""
-    own = folder(run_dir, rank)
-    reported = (own / child_result.RESULT).exists()
+def outcome(run_dir: Path, rank: int, count: int, codes: Mapping[int, int], *, out_of_memory: bool) -> RunResult:
+    """What a rank left in its folder, as the run's result; a reason names the rank, where there are several.
+
+    codes: exit codes of those that failed. out_of_memory: the kernel has killed a process for memory meanwhile.
+    """
+    own, code = folder(run_dir, rank), codes.get(rank, 0)
+    if code > 0 and (own / child_result.RESULT).exists():
+        code = 0  # it left with an error because of what it has reported
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     found = child_result.read_result(
-        own, 0 if reported else codes.get(rank, 0), out_of_memory=out_of_memory, host_peak_bytes=peak, log_tail=""
+        own, code, out_of_memory=out_of_memory, host_peak_bytes=peak, log_tail=""
     )
     _keep_failures(run_dir, found)
     name = f"rank {rank}: " if count > 1 else ""

@@ -137,7 +137,7 @@ class Scheduler:
     def _claim(self, device: Device) -> None:
         """Start the next run for a free device. A device with nothing to do asks again after a while, not in every loop."""
         self._ask_again[device] = time.monotonic() + self._beat_seconds
-        offer, lock, waits = queue.Offer(device.key, (device.kind, device.id, device.key)), self._locks[device], False
+        offer, lock, waits = queue.Offer(device.key, device.requests), self._locks[device], False
         try:
             if not queue.has_work(self._db, offer):
                 return

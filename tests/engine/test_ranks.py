@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ from engine.devices import find_device
 from engine.executor import Handle, LocalExecutor
 from engine.measurement import RunResult, Status
 from engine.presets import parse_spec
+from engine.ranks import first_to_fail, folder, outcome
 from engine.registry import discover
 from engine.specs import PlannedRun, RunKind, run_spec
 from tests.engine.processes import alive, processes_under, wait_for
@@ -162,3 +164,36 @@ def test_what_ranks_cannot_share_is_refused_before_any_starts(tmp_path: Path) ->
     assert result.status is Status.UNSUPPORTED
     assert (result.reason or "").startswith("ddp: batch_sizes: 3 sequences")
     assert not (tmp_path / "run" / "ranks").exists()
+
+
+def ended(tmp_path: Path, **reports: str) -> Path:
+    """A run's folder after its ranks have ended. reports: reason of each that left one, in the order of writing."""
+    for rank in ("r0", "r1", "r2"):
+        folder(tmp_path, int(rank[1:])).mkdir(parents=True)
+    for when, (rank, reason) in enumerate(reports.items()):
+        path = folder(tmp_path, int(rank[1:])) / "result.json"
+        path.write_text(json.dumps({"status": "failed", "reason": reason}))
+        os.utime(path, (1_000 + when, 1_000 + when))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("codes", "reports", "blamed"), [
+    ({0: 1, 1: 1}, {"r1": "a fault", "r0": "connection closed by peer"}, 1),
+    ({0: 1, 1: -9}, {"r0": "connection closed by peer"}, 1),
+    ({0: 1, 1: -signal.SIGTERM, 2: -signal.SIGTERM}, {"r0": "a fault"}, 0),
+    ({0: -signal.SIGTERM, 1: 1}, {"r0": "written while it was being ended", "r1": "a fault"}, 1),
+    ({0: -signal.SIGTERM, 1: -signal.SIGTERM}, {}, 0),
+])  # fmt: skip
+def test_the_first_to_fail_is_blamed_not_those_who_lost_it(
+    tmp_path: Path, codes: dict[int, int], reports: dict[str, str], blamed: int
+) -> None:
+    assert first_to_fail(ended(tmp_path, **reports), codes) == blamed
+
+
+def test_a_rank_that_the_kernel_killed_for_memory_is_out_of_memory(tmp_path: Path) -> None:
+    result = outcome(ended(tmp_path), 1, 3, {1: -9}, out_of_memory=True)
+    assert result.status is Status.OUT_OF_MEMORY and (result.reason or "").startswith("rank 1: host memory: killed by the kernel")
+
+
+def test_one_rank_alone_needs_no_name(tmp_path: Path) -> None:
+    assert outcome(ended(tmp_path, r0="a fault"), 0, 1, {0: 1}, out_of_memory=False).reason == "a fault"
