@@ -6,10 +6,13 @@ slows the step down, so it has a pass of its own. It sees tensors, not what a ke
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.distributed._tools.mem_tracker import MemTracker
+from torch.utils.hooks import RemovableHandle
 
 from engine.memory import storage_bytes
 
@@ -39,15 +42,23 @@ def split_peak(model: Any, optimizer: Any, device: str, step: Callable[[Any], An
 def _tracker(model: Any, optimizer: Any, device: str) -> tuple[Any, int]:
     """What follows the tensors, and the bytes of weights that it does not see."""
     from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker
-    from torch.distributed._tools.mem_tracker import MemTracker
     from torch.distributed.fsdp import FSDPModule
 
     if isinstance(model, FSDPModule):
         return FSDPMemTracker(model, optimizer), 0
-    tracker = MemTracker()
+    tracker = _Tracker()
     tracker.track_external(model, optimizer)
     # bitsandbytes keeps the scales of its weights beside the parameters, where the tracker does not look
     return tracker, max(storage_bytes(model) - _by_metric(tracker, "current", device)["peak_weight_bytes"], 0)
+
+
+class _Tracker(MemTracker):
+    """torch's, for models with frozen weights too: it would put hooks on gradients that they never have, which raises."""
+
+    def _track_module_params_and_buffers(self, module: Any, install_grad_hooks: bool = True) -> tuple[int, int]:
+        for frozen in (p for p in module.parameters() if not p.requires_grad):
+            self._param_to_grad_hook_handles.setdefault(frozen, (RemovableHandle(OrderedDict()), RemovableHandle(OrderedDict())))
+        return super()._track_module_params_and_buffers(module, install_grad_hooks)
 
 
 class _OfEachBatch:

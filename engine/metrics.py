@@ -135,7 +135,8 @@ METRICS: dict[str, Metric] = {
         Metric("peak_activation_bytes", "Activations at the peak", "bytes", "memory", False, _MEMORY,
                "Of the live tensors at the peak of a training step: results of the forward pass, recomputed ones included."),
         Metric("peak_other_bytes", "Other at the peak", "bytes", "memory", False, _MEMORY,
-               "Of the live tensors at the peak of a training step: temporary results of the backward pass, and inputs."),
+               "Of the live tensors at the peak of a training step: temporary results of the backward pass, a gradient that its "
+               "parameter has not yet taken among them."),
         Metric("adapter_bytes", "Adapter on disk", "bytes", "memory", False, _MEMORY,
                "Bytes of the adapter's files: its weights and its configuration."),
         Metric("total_parameters", "Parameters", "", "memory", None, _MEMORY,

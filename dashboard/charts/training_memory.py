@@ -22,8 +22,8 @@ PARTS = {
     "peak_other_bytes": ("other", "#7A7A7A", "."),
 }  # fmt: skip
 PREDICTED = ("peak_weight_bytes", "peak_gradient_bytes", "peak_optimizer_bytes")
-_FORMULA = "weights, gradients and optimizer by formula"
-_ROW, _FRAME = 46, 130
+_FORMULA = "by formula"
+_ROW, _FRAME = 50, 160
 
 
 def predictions(record: Record) -> dict[int, dict[str, int]]:
@@ -67,10 +67,10 @@ def split_bars(frame: pd.DataFrame, *, dark: bool) -> go.Figure:
     finish(figure, colours, _FRAME + _ROW * max(len(totals), 1))
     names = [chart_text(v, 24) for v in totals["variant"]]
     largest = totals[["value", "predicted"]].max().max()
-    figure.update_layout(barmode="stack", bargap=0.35)
-    figure.update_yaxes(autorange="reversed", tickvals=list(totals["position"]), ticktext=names)
+    figure.update_layout(barmode="stack", bargap=0.35, legend_traceorder="normal")
+    figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, tickvals=list(totals["position"]), ticktext=names)
     unit_name = unit.title.partition("(")[2].rstrip(")")
-    figure.update_xaxes(title_text=f"Live tensors at the peak ({unit_name})", range=[0, (number(largest) or 1) * unit.factor * 1.3])
+    figure.update_xaxes(title_text=f"At the peak ({unit_name})", range=[0, (number(largest) or 1) * unit.factor * 1.3])
     return figure
 
 
@@ -128,9 +128,9 @@ def _predicted_marks(figure: go.Figure, totals: pd.DataFrame, factor: float, col
         return
     figure.add_trace(go.Scatter(
         x=rows["predicted"] * factor, y=list(rows["position"]), mode="markers", name=_FORMULA,
-        marker=dict(symbol="line-ns", size=30, line=dict(width=3, color=colours.text)),
+        marker=dict(symbol="line-ns", size=24, line=dict(width=3, color=colours.text)),
         customdata=[[chart_text(r.variant, 60), value_text("peak_memory_bytes", r.predicted)] for r in rows.itertuples()],
-        hovertemplate="<b>%{customdata[0]}</b><br>" + _FORMULA + ": %{customdata[1]}<extra></extra>",
+        hovertemplate="<b>%{customdata[0]}</b><br>weights, gradients and optimizer by formula: %{customdata[1]}<extra></extra>",
     ))  # fmt: skip
 
 

@@ -60,6 +60,26 @@ def gradient_sums(session: Session, first: int) -> Any:
     return torch.tensor(sums, dtype=torch.float64)
 
 
+def without_gradient(session: Session, parameters: list[Any]) -> int:
+    """How many of these trainable parameters get no gradient, or one of zeros, in a step that follows a call in eval mode.
+
+    That call is what measuring perplexity makes first; some kernels for inference stay in use after it.
+    """
+    import torch
+
+    was_training = session.model.training
+    try:
+        session.model.eval()
+        with torch.no_grad():
+            _loss(session)
+        session.model.train()
+        loss = _loss(session)
+        found = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else [None] * len(parameters)
+    finally:
+        session.model.train(was_training)
+    return sum(gradient is None or not bool(gradient.any()) for gradient in found)
+
+
 def forward_runs(session: Session, blocks: list[Any]) -> list[int]:
     """How often each block runs forward in one forward and backward pass: twice where it is checkpointed.
 

@@ -98,7 +98,7 @@ def test_the_parts_are_stacked_and_the_formula_is_a_mark_beside_them() -> None:
     assert figure.layout.barmode == "stack" and list(found)[:5] == ["weights", "gradients", "optimizer", "activations", "other"]
     bars = [found[label] for label, _, _ in PARTS.values()]
     assert [sum(bar.x[i] for bar in bars) for i in (0, 1)] == pytest.approx([2250 / 1024, 740 / 1024]), "in GiB"
-    mark = found["weights, gradients and optimizer by formula"]
+    mark = found["by formula"]
     assert mark.type == "scatter" and list(mark.x) == pytest.approx([2000 / 1024, 520 / 1024]) and list(mark.y) == [0, 1]
     assert found["gradients"].customdata[0][2] == " (500 MiB by formula)" and found["other"].customdata[0][2] == ""
     assert list(figure.layout.yaxis.ticktext) == ["full", "lora", "8 bit"]
@@ -130,7 +130,7 @@ def test_weights_without_a_formula_have_no_mark() -> None:
     for run in record["runs"]:
         if run["variant"] == 1 and run["kind"] == "speed":
             del run["details"]["memory_prediction"]["peak_weight_bytes"]
-    mark = traces(training_memory.split_bars(split(record=record), dark=False))["weights, gradients and optimizer by formula"]
+    mark = traces(training_memory.split_bars(split(record=record), dark=False))["by formula"]
     assert list(mark.y) == [0], "half a sum would be read as the whole"
     assert list(training_memory.split_table(split(record=record))["Weights, formula"]) == ["500 MiB", "not predicted", "not predicted"]
 

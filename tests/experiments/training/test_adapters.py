@@ -14,6 +14,7 @@ from engine.modelspec import ModelSpec
 from engine.quality import perplexity, windows
 from engine.technique import ModelPlan, Session
 from engine.texts import load_text
+from experiments.adapters.lora import trained_share
 from experiments.adapters.measured import record_merged, record_size
 from tests.experiments.training.test_techniques import CPU, WORKLOAD, build, load, train
 
@@ -29,9 +30,7 @@ def test_the_chapters_adapter_on_a_7b_model(tmp_path: Path) -> None:
     session = Session(model, None, CPU, ModelPlan("float32"), spec, 0, tmp_path, training=WORKLOAD.training(model))
     lora = build("lora", rank=16, alpha=32, dropout=0.05, target_modules=["q_proj", "v_proj"])
     lora.apply(session)
-    facts = lora.evidence(session).facts
-    assert facts["trainable_parameters"] == "8,388,608 / 6,746,804,224 (0.12%)"
-    assert facts["adapters"] == 2 * 32
+    assert trained_share(session.model) == "8,388,608 / 6,746,804,224 (0.12%)"
 
 
 @pytest.mark.parametrize("base", ["float32", "bnb_4bit"])

@@ -48,13 +48,17 @@ def test_the_formulas_are_right(stack: list[Technique], tiny_model_root: Path) -
     assert predicted["peak_optimizer_bytes"] == pytest.approx(storage_bytes(*session.training.state_tensors()), rel=0.01)
 
 
-def test_the_split_sees_the_scales_of_packed_weights(tiny_model_root: Path) -> None:
-    """bitsandbytes keeps them outside of the parameters."""
-    session, _ = trained(tiny_model_root, build("bnb_4bit"), build("lora"))
+@pytest.mark.parametrize("stack", STACKS, ids=lambda s: "+".join(t.name for t in s) or "plain")
+def test_the_split_sees_all_weights_and_all_state(stack: list[Technique], tiny_model_root: Path) -> None:
+    """Frozen ones too, and the scales that bitsandbytes keeps outside of its parameters."""
+    session, gradients = trained(tiny_model_root, *stack)
     training = session.training
     assert training is not None
     found = split_peak(session.model, training.optimizer, "cpu", lambda marks: training.step([IDS, IDS], marks))
-    assert found["peak_weight_bytes"] == storage_bytes(session.model)
+    assert found["peak_weight_bytes"] == pytest.approx(storage_bytes(session.model), rel=0.01)
+    assert storage_bytes(*training.state_tensors()) <= found["peak_optimizer_bytes"]
+    assert 0 < found["peak_gradient_bytes"] <= gradients * 1.5
+    assert all(p.grad is None for p in session.model.parameters())
 
 
 def test_what_is_packed_in_an_unknown_way_is_not_predicted() -> None:

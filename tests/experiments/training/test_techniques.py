@@ -114,6 +114,26 @@ def test_qlora_trains_beside_4_bit_weights(tiny_model_root: Path) -> None:
     assert losses[-1] < losses[0]
 
 
+def test_qlora_trains_after_a_call_in_eval_mode(tiny_model_root: Path) -> None:
+    """Perplexity before training is such a call; bitsandbytes then packs the weights for inference where the CPU has AVX512-BF16."""
+    stack = [build("bnb_4bit"), build("lora")]
+    session = load(tiny_model_root, *stack)
+    with torch.no_grad():
+        session.model(IDS)
+    losses = train(session)
+    assert losses[-1] < losses[0]
+
+
+def test_adapters_that_get_no_gradient_are_found_out(tiny_model_root: Path) -> None:
+    lora = build("lora")
+    session = load(tiny_model_root, lora)
+    for layer in session.model.base_model.model.model.layers:
+        layer.mlp.register_forward_hook(lambda _module, _inputs, output: output.detach())
+        layer.self_attn.register_forward_hook(lambda _module, _inputs, output: (output[0].detach(), *output[1:]))
+    with pytest.raises(NotAppliedError, match="not applied: lora: 4 of 4 adapters get no gradient"):
+        collect_evidence(session, [lora])
+
+
 def test_states_are_as_large_as_the_optimizer_says(tiny_model_root: Path) -> None:
     sizes = {}
     for name in ("adamw", "adafactor"):

@@ -23,6 +23,7 @@ from tests.experiments.workloads.conftest import Run, spec_of
 
 SMALL: dict[str, Any] = {"seq_len": 32, "batch_sizes": [2], "steps": 2, "warmups": 1, "quality_steps": 0, "learning_rate": 0.01}
 LEARNS = SMALL | {"quality_steps": 25, "quality_tokens": 2048, "quality_context": 256}
+LOCAL, SHAPE = "local:tiny-llama", "tiny-llama"
 PARTS = ("forward", "backward", "optimizer")
 SPLIT = ("weight", "gradient", "optimizer", "activation", "other")
 
@@ -32,7 +33,7 @@ def by_batch(result: RunResult) -> dict[tuple[str, Any], Measurement]:
 
 
 def test_every_batch_has_its_times_and_its_memory(run: Run) -> None:
-    result = run(spec_of("tiny-llama", "training_step", **SMALL | {"batch_sizes": [4, 1, 4, 2], "accumulation": 2}), 0, RunKind.SPEED)
+    result = run(spec_of(LOCAL, "training_step", **SMALL | {"batch_sizes": [4, 1, 4, 2], "accumulation": 2}), 0, RunKind.SPEED)
     assert (result.status, result.reason) == (Status.SUCCEEDED, None)
     found = by_batch(result)
     for batch in (1, 2, 4):
@@ -65,10 +66,10 @@ def _memory_is_as_predicted(result: RunResult, found: dict[tuple[str, Any], Meas
 
 
 def test_a_batch_that_does_not_fit_is_a_point_and_the_smaller_ones_stay(run: Run, own_data: Path) -> None:
-    """A real refusal: the kernel gives the process no more than 4 GB of addresses."""
+    """A real refusal: the kernel gives the process no more than 4 GB of addresses, the logits alone need 8."""
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({4 * 10**9},) * 2)"
     asked = SMALL | {"seq_len": 128, "batch_sizes": [1, 2048, 2049], "steps": 1}
-    result = run(spec_of("tiny-llama", "training_step", **asked), 0, RunKind.SPEED, limit)
+    result = run(spec_of(SHAPE, "training_step", **asked), 0, RunKind.SPEED, limit)
     assert result.status is Status.SUCCEEDED, result.reason
     found = by_batch(result)
     for name in ("step_seconds", "training_tokens_per_second", "peak_memory_bytes", "peak_activation_bytes", "optimizer_state_bytes"):
@@ -84,13 +85,13 @@ def test_fewer_tokens_than_asked_for_fail_the_run(kind: RunKind, run: Run, own_d
         "import experiments.training.batches as b; whole = b.batches;"
         "b.batches = lambda *a, **k: (ids[:, :-1] for ids in whole(*a, **k))"
     )
-    result = run(spec_of("tiny-llama", "training_step", **LEARNS | {"quality_steps": 2}), 0, kind, shorter)
+    result = run(spec_of(LOCAL, "training_step", **LEARNS | {"quality_steps": 2}), 0, kind, shorter)
     assert result.status is Status.FAILED
     assert "124 tokens were trained on, 128 were asked for: variants would not be comparable" in (result.reason or "")
 
 
 def test_two_variants_from_end_to_end(run_all: Callable[..., Record], own_data: Path) -> None:
-    record = run_all(spec_of("tiny-llama", "training_step", "lora", **LEARNS))
+    record = run_all(spec_of(LOCAL, "training_step", "lora", **LEARNS))
     assert [(r["status"], r["reason"]) for r in record["runs"]] == [("succeeded", None)] * 4
     plain, lora = ({m["metric"]: m for m in r["measurements"]} for r in record["runs"] if r["kind"] == "quality")
     for found in (plain, lora):
