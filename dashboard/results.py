@@ -88,6 +88,16 @@ def memory_chart(summary: pd.DataFrame, point: str | None, key: str) -> None:
     show.chart(memory.memory_bars(frame, dark=show.dark()), memory.describe(frame), key)
 
 
+def raw_samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
+    """The samples of one metric at one point that the reader chooses; `first` is the metric that is shown until then."""
+    measured = summary[summary["value"].notna() & (summary["kind"] != "fidelity")]
+    pairs = list(dict.fromkeys(zip(measured["metric"], measured["point_label"], strict=True)))
+    start = next((i for i, (m, _) in enumerate(pairs) if m == first), 0)
+    text = {p: METRICS[p[0]].label + (f" ({p[1]})" if p[1] else "") for p in pairs}
+    metric, point = st.selectbox("Metric", pairs, index=start, format_func=text.__getitem__, key="sample_metric")
+    sample_chart(experiment_id, metric, point, "samples")
+
+
 def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
     record = store.record(experiment_id, "all")
     if record is not None:

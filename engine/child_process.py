@@ -77,6 +77,15 @@ def kill_marked(prefix: str) -> set[int]:
     return _kill(found - {os.getpid()})
 
 
+def oom_kills() -> int:
+    """How many processes the kernel has killed for memory since boot; 0 where it does not say."""
+    try:
+        with open("/proc/vmstat") as f:
+            return next((int(line.split()[1]) for line in f if line.startswith("oom_kill ")), 0)
+    except OSError:
+        return 0
+
+
 def _kill(pids: set[int]) -> set[int]:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):

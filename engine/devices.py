@@ -1,6 +1,6 @@
 """The compute devices of this machine that we may use, listed without torch.
 
-Owns device identity (`cpu`, `cuda:0`) and the environment variables that show a child one device only.
+Owns device identity (`cpu`, `cuda:0`, `cuda:all`) and the environment variables that show a child one device only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,10 @@ from engine import limits
 
 @dataclass(frozen=True)
 class Device:
-    """One device of one machine. `id` is local to the machine; `key` names it everywhere."""
+    """One device of one machine. `id` is local to the machine; `key` names it everywhere.
+
+    members: the ids of its GPUs, where it is several GPUs that one run gets together; `uuid` then has theirs, with commas.
+    """
 
     id: str
     kind: str
@@ -31,14 +35,30 @@ class Device:
     memory_bytes: int
     capability: tuple[int, int] | None = None
     uuid: str | None = None
+    members: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         return f"{self.machine}/{self.id}"
 
+    @property
+    def requests(self) -> tuple[str, ...]:
+        """What it satisfies: its kind (`cpu`, `cuda`), id (`cuda:1`) and key (`host/cuda:1`). Several GPUs must be asked for by
+        name: who wants any GPU wants one."""
+        return (self.id, self.key) if self.members else (self.kind, self.id, self.key)
+
     def answers(self, wanted: str) -> bool:
-        """Does this device satisfy a request: a kind (`cpu`, `cuda`), an id (`cuda:1`) or a key (`host/cuda:1`)?"""
-        return wanted in (self.kind, self.id, self.key)
+        """Does this device satisfy a request?"""
+        return wanted in self.requests
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs a run gets with this GPU device."""
+        return len(self.members) or 1
+
+    @property
+    def uuids(self) -> list[str]:
+        return self.uuid.split(",") if self.uuid else []
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"key": self.key}
@@ -48,6 +68,7 @@ class Device:
         fields = {k: v for k, v in data.items() if k != "key"}
         if fields.get("capability"):
             fields["capability"] = tuple(fields["capability"])
+        fields["members"] = tuple(fields.get("members", ()))
         return cls(**fields)
 
     def child_environment(self) -> dict[str, str]:
@@ -131,6 +152,19 @@ def _cuda_device(pynvml: Any, index: int) -> Device:
     )
 
 
+def _all_gpus(found: Sequence[Device]) -> list[Device]:
+    """All GPUs as one device more, for runs that are spread over them; nothing where there are not several."""
+    if len(found) < 2:
+        return []
+    name = " + ".join(f"{count} x {name}" for name, count in Counter(d.name for d in found).items())
+    return [
+        Device(
+            "cuda:all", "cuda", name, machine_name(), sum(d.memory_bytes for d in found), min(d.capability or (0, 0) for d in found),
+            ",".join(str(d.uuid) for d in found), tuple(d.id for d in found),
+        )
+    ]  # fmt: skip
+
+
 def _visible(found: Sequence[Device], wanted: str) -> tuple[list[Device], list[str]]:
     """What CUDA_VISIBLE_DEVICES leaves: indices or (beginnings of) UUIDs. As in CUDA, an entry that fits no GPU ends the list."""
     visible: list[Device] = []
@@ -147,9 +181,10 @@ def _visible(found: Sequence[Device], wanted: str) -> tuple[list[Device], list[s
 
 @functools.cache
 def local_devices() -> tuple[Device, ...]:
-    """GPUs first, then the CPU. Read once per process: hardware does not change under a running scheduler."""
+    """GPUs first, then all of them as one, then the CPU. Read once per process: hardware does not change under a scheduler."""
     cpu = Device("cpu", "cpu", cpu_name(), machine_name(), usable_memory())
-    return (*cuda_devices()[0], cpu)
+    gpus = cuda_devices()[0]
+    return (*gpus, *_all_gpus(gpus), cpu)
 
 
 def find_device(wanted: str) -> Device:

@@ -51,7 +51,6 @@ def fingerprint(device: Device, threads: int) -> dict[str, Any]:
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": {p: v for p, v in sorted(_installed(layered.core() if layered else sys.path).items()) if p in _PACKAGES},
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
     }
     if layered is not None:
         facts[LAYERED] = {"environment": layered.name, "packages": _installed([str(layered.packages)])}
@@ -93,7 +92,7 @@ def _power_limit(device: Device) -> float | None:
     import pynvml
 
     try:
-        handle = pynvml.nvmlDeviceGetHandleByUUID(device.uuid)
+        handle = pynvml.nvmlDeviceGetHandleByUUID(device.uuids[0])
         return float(pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
     except pynvml.NVMLError:  # some virtual machines do not say
         return None
@@ -107,7 +106,7 @@ class Surroundings:
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self._gpu_before = _gpu(device) if device.kind == "cuda" else {}
+        self._gpus_before = [_gpu(uuid) for uuid in device.uuids]
         self._start = _cpu_times()
         self._own = sum(os.times()[:4])
 
@@ -121,9 +120,11 @@ class Surroundings:
             facts["cpu_share_of_others"] = round(max(0.0, busy - own) / total, 4)
             facts["cpu_share_stolen"] = round(steal / total, 4)
         if self.device.kind == "cuda":
-            before, after = self._gpu_before, _gpu(self.device)
-            facts |= {"gpu_before": before, "gpu_after": after}
-            if shared := _shared(before, "before") + _shared(after, "after"):
+            before, after = self._gpus_before, [_gpu(uuid) for uuid in self.device.uuids]
+            facts |= {"gpu_before": before[0], "gpu_after": after[0]}
+            if len(after) > 1:
+                facts["other_gpus"] = {"before": before[1:], "after": after[1:]}
+            if shared := [text for when, gpus in (("before", before), ("after", after)) for gpu in gpus for text in _shared(gpu, when)]:
                 facts["contended"] = ", ".join(shared)
         return facts
 
@@ -133,13 +134,13 @@ def _shared(gpu: dict[str, Any], when: str) -> list[str]:
     return [f"{n} other process{'es' if n != 1 else ''} on the GPU {when} the run"] if isinstance(n, int) and n else []
 
 
-def _gpu(device: Device) -> dict[str, Any]:
+def _gpu(uuid: str) -> dict[str, Any]:
     """One reading of the GPU. What the driver does not tell is a text, 'not measured: ...'."""
     import pynvml
 
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByUUID(device.uuid)
+        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
     except pynvml.NVMLError as error:
         return {"not_measured": str(error)}
     readers: dict[str, Callable[[], Any]] = {

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from engine import child_result, run_folders
 from engine.child_output import Output
-from engine.child_process import MARK_VARIABLE, PARENT_VARIABLE, sweep
+from engine.child_process import MARK_VARIABLE, PARENT_VARIABLE, oom_kills, sweep
 from engine.devices import Device
 from engine.environments import CORE, ENVIRONMENTS, python_of
 from engine.measurement import RunResult
@@ -90,7 +90,7 @@ class LocalExecutor:
         run_dir = run_dir.resolve()
         mark = f"{owner}/{secrets.token_hex(8)}"
         environment = _environment(spec, device) | {MARK_VARIABLE: mark}
-        oom_kills = _oom_kills()
+        killed_before = oom_kills()
         with contextlib.ExitStack() as undo:
             live = run_folders.make(run_dir)
             undo.callback(os.close, live)
@@ -105,7 +105,7 @@ class LocalExecutor:
             undo.pop_all()
         output.close_pipe()
         self._live.add(process.pid)
-        return Handle(process, run_dir, live, mark, output, oom_kills)
+        return Handle(process, run_dir, live, mark, output, killed_before)
 
     def _command_of(self, spec: RunSpec) -> tuple[str, ...]:
         """The command, by the interpreter of the environment that the stack runs in; the core's where that one is not
@@ -134,7 +134,7 @@ class LocalExecutor:
         result = child_result.read_result(
             handle.run_dir,
             exit_code,
-            out_of_memory=_oom_kills() > handle.oom_kills and not handle.killed,
+            out_of_memory=oom_kills() > handle.oom_kills and not handle.killed,
             # linux counts from before exec, when the child was a copy of us: never below our own peak; and the worker
             # resets its mark between passes, which loses earlier peaks, so the marks seen while polling count too
             host_peak_bytes=max(handle.peak_bytes, usage.ru_maxrss * 1024),
@@ -174,15 +174,6 @@ def _environment(spec: RunSpec, device: Device) -> dict[str, str]:
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _oom_kills() -> int:
-    """How many processes the kernel has killed for memory since boot; 0 where it does not say."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def _high_water_mark(pid: int) -> int:

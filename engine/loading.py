@@ -22,8 +22,9 @@ from engine.devices import Device
 from engine.measurement import Evidence
 from engine.memory import storage_bytes
 from engine.modelspec import Head, ModelSpec
+from engine.ranks import this_rank
 from engine.shapes import build_shape
-from engine.technique import Checkpoint, ModelPlan, Session, Slot, Technique, UnsupportedHereError
+from engine.technique import Checkpoint, ModelPlan, Ranks, Session, Slot, Technique, UnsupportedHereError, processes_of
 from engine.workload import Workload
 
 _SAFE = {"use_safetensors": True, "trust_remote_code": False}
@@ -146,7 +147,10 @@ def load_session(
     if isinstance(model, torch.nn.Module):
         model.eval()
     training = None if workload is None else workload.training(model)
-    session = Session(model, tokenizer, device, plan, spec, seed, texts_dir, workload=workload, training=training)
+    ranks = None if processes_of(stack, device) is None else this_rank()
+    session = Session(
+        model, tokenizer, device, plan, spec, seed, texts_dir, workload=workload, training=training, ranks=ranks or Ranks()
+    )
     for technique in stack:
         technique.apply(session)
     return session
@@ -166,7 +170,7 @@ def _from_pretrained(
             output_loading_info=True,
             dtype=getattr(torch, plan.dtype),
             quantization_config=plan.quantization,
-            device_map={"": "cuda:0"} if device.kind == "cuda" else None,
+            device_map={"": torch.cuda.current_device()} if device.kind == "cuda" else None,  # of a rank its own
             **options,
             **plan.load_options,
         )
@@ -220,7 +224,8 @@ def collect_evidence(session: Session, stack: Sequence[Technique]) -> dict[str, 
 
 
 def model_facts(model: Any) -> dict[str, Any]:
-    """Linear layer classes and counts, dtypes by share of elements, attention implementation."""
+    """Linear layer classes and counts, dtypes by share of elements, attention implementation, and whether float32 products
+    may be rounded to TF32."""
     layers = Counter(f"{type(m).__module__}.{type(m).__name__}" for m in model.modules() if is_linear(m))
     dtypes: Counter[str] = Counter()
     for parameter in model.parameters():
@@ -230,6 +235,7 @@ def model_facts(model: Any) -> dict[str, Any]:
         "linear_layers": dict(layers),
         "parameter_elements_by_dtype": dict(dtypes),
         "attention": getattr(model.config, "_attn_implementation", None),
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
     }
 
 

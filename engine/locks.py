@@ -27,24 +27,26 @@ class DeviceLock:
     Nobody starves: whoever has a device and waits for the machine takes the turn, and then no other run may begin before
     it. So it waits for the runs that go on, and for those of the few that had the turn before; among those who look for the
     turn at the same time, chance decides. The price: GPUs stand idle while a CPU run waits for the longest of their runs.
+    A device of several GPUs takes them one after another, always in the same order: so nobody holds what another waits for
+    while waiting for what that one holds.
     """
 
     def __init__(self, device: Device) -> None:
         self.device = device
         folder = _private_folder()
-        self._path = folder / f"{device.id}.lock"
+        self._paths = [folder / f"{one}.lock" for one in sorted(device.members or (device.id,))]
         self._turn_path, self._machine_path = folder / "turn.lock", folder / "machine.lock"
-        self._fd: int | None = None
+        self._fds: list[int] = []
         self._turn: int | None = None
         self._machine: int | None = None
 
     def try_acquire(self, purpose: str = "") -> bool:
         """Take what is free. False: not all of it; what we have keeps our place, so try again soon, or `release`."""
         assert self._machine is None, "acquired twice"
-        if self._fd is None:
-            self._fd = _locked(self._path)
-            if self._fd is None:
+        for path in self._paths[len(self._fds) :]:
+            if (fd := _locked(path)) is None:
                 return False
+            self._fds.append(fd)
             self.note_holder(os.getpid(), purpose)
         if self._turn is None:
             self._turn = _locked(self._turn_path)
@@ -57,35 +59,35 @@ class DeviceLock:
 
     def note_holder(self, pid: int, purpose: str) -> None:
         """Who has the device and for what, for those who wait. It must be ours."""
-        assert self._fd is not None, "not acquired"
-        _overwrite(self._fd, f"pid {pid}{f' ({purpose})' if purpose else ''}".encode()[:_HOLDER_BYTES])
+        assert self._fds, "not acquired"
+        for fd in self._fds:
+            _overwrite(fd, f"pid {pid}{f' ({purpose})' if purpose else ''}".encode()[:_HOLDER_BYTES])
 
     def in_use_by(self) -> str:
         """For the side that waits: 'cpu is in use by pid 12 (run 3.1)'."""
-        if self._fd is not None:
+        if len(self._fds) == len(self._paths):
             return f"{self.device.id} waits for runs on other devices; CPU and GPU runs of one machine would disturb each other"
-        holder = b""
+        holder, taken = b"", self._paths[len(self._fds)]
         with contextlib.suppress(OSError):
-            holder = self._path.read_bytes()[:_HOLDER_BYTES]
-        return f"{self.device.id} is in use by {holder.decode(errors='replace') or 'another process'}"
+            holder = taken.read_bytes()[:_HOLDER_BYTES]
+        return f"{taken.stem} is in use by {holder.decode(errors='replace') or 'another process'}"
 
     def release(self) -> None:
         """Give up our descriptors. Device and machine stay reserved while a process that inherited them lives."""
         self._give_up_turn()
-        for fd in (self._machine, self._fd):
-            if fd is not None:
-                os.close(fd)  # not LOCK_UN: it would unlock the inherited descriptor too
-        self._machine = self._fd = None
+        for fd in (*self._fds, *([] if self._machine is None else [self._machine])):
+            os.close(fd)  # not LOCK_UN: it would unlock the inherited descriptor too
+        self._fds, self._machine = [], None
 
     def _give_up_turn(self) -> None:
         if self._turn is not None:
             os.close(self._turn)
             self._turn = None
 
-    def filenos(self) -> tuple[int, int]:
+    def filenos(self) -> tuple[int, ...]:
         """The descriptors that a child must inherit."""
-        assert self._fd is not None and self._machine is not None, "not acquired"
-        return self._fd, self._machine
+        assert self._fds and self._machine is not None, "not acquired"
+        return (*self._fds, self._machine)
 
 
 class SchedulerLock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,15 @@ def _tensors_of_plain(value: Any, visited: dict[int, Any]) -> Iterator[torch.Ten
         visited[id(value)] = value
         for item in vars(value).values():
             yield from _tensors_of_plain(item, visited)
+
+
+def logical_elements(parameters: Iterable[Any]) -> int:
+    """Numbers that the parameters stand for: `numel` counts two of them as one where bitsandbytes has packed them."""
+    total = 0
+    for parameter in parameters:
+        state = getattr(parameter, "quant_state", None)
+        total += state.shape.numel() if state is not None else parameter.numel()
+    return total
 
 
 _HELD = ("keys", "values", "_quantized_keys", "_quantized_values")

@@ -44,6 +44,7 @@ class QualityReference:
     """The baseline's outputs, float32: log-probabilities (predicted tokens, vocabulary), or one row per example.
 
     `is_baseline` says that this run is the baseline itself: it writes the file and is compared with nothing.
+    `writes` is false in all ranks of a run but the first: they compute the same outputs.
     `problem` says why the file could not be made.
     """
 
@@ -51,6 +52,7 @@ class QualityReference:
     identity: dict[str, Any]
     is_baseline: bool
     problem: str | None = None
+    writes: bool = True
 
     @property
     def path(self) -> Path:
@@ -165,7 +167,8 @@ def write_reference(session: Session, chunks: list[torch.Tensor], reference: Qua
     """Compute and keep the baseline's log-probabilities, without measuring."""
     with _Writer(reference, _predicted(chunks)) as writer:
         for logp, _ in log_probabilities(session, chunks):
-            writer.append(logp)
+            if reference.writes:
+                writer.append(logp)
 
 
 def keep_outputs(reference: QualityReference, outputs: torch.Tensor) -> None:
@@ -234,7 +237,7 @@ def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], referenc
         meter.details["quality_through_cache"] = {"tokens_at_once": session.cache.steps}
     base = None if reference.is_baseline or reference.problem else np.load(reference.path, mmap_mode="r")
     outputs = log_probabilities(session, chunks)
-    if reference.is_baseline and not reference.path.exists():
+    if reference.is_baseline and reference.writes and not reference.path.exists():
         outputs = _kept(outputs, reference, _predicted(chunks))
     nll: list[tuple[float, int]] = []
     kl: list[tuple[float, int]] = []

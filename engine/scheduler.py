@@ -51,7 +51,8 @@ class Scheduler:
         lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS, pause: float = PAUSE_SECONDS,
     ) -> None:  # fmt: skip
         self.id = secrets.token_hex(16)
-        self._db, self._executor, self._devices = db, executor, tuple(devices)
+        # what is several GPUs together asks first, or each of them would be given away again as soon as it is free
+        self._db, self._executor, self._devices = db, executor, tuple(sorted(devices, key=lambda d: -len(d.members)))
         self._availability = dict(availability or {})
         self._beat_seconds, self._pause = beat, pause
         self._reaper = liveness.Reaper(db, lease)
@@ -136,7 +137,7 @@ class Scheduler:
     def _claim(self, device: Device) -> None:
         """Start the next run for a free device. A device with nothing to do asks again after a while, not in every loop."""
         self._ask_again[device] = time.monotonic() + self._beat_seconds
-        offer, lock, waits = queue.Offer(device.key, (device.kind, device.id, device.key)), self._locks[device], False
+        offer, lock, waits = queue.Offer(device.key, device.requests), self._locks[device], False
         try:
             if not queue.has_work(self._db, offer):
                 return

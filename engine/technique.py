@@ -102,6 +102,22 @@ class LossyCache:
     steps: tuple[int, ...]
 
 
+def _alone(value: Any) -> list[Any]:
+    return [value]
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that share the run; alone where there are no others.
+
+    gather: every rank's value, in order. All ranks must call it equally often: nobody returns before all have come.
+    """
+
+    rank: int = 0
+    count: int = 1
+    gather: Callable[[Any], list[Any]] = _alone
+
+
 @dataclass
 class Session:
     """A loaded model in the child process. Techniques and workloads act on it in place.
@@ -112,6 +128,7 @@ class Session:
     attention: (length, device, causal) -> function of q, k, v, for a workload that calls attention itself; None: the plain formula.
     workload: what will be done with it, for techniques and evidence that depend on it.
     training: how it is trained, where the workload trains; None elsewhere.
+    ranks: this process among those that share the run.
     """
 
     model: Any
@@ -127,6 +144,7 @@ class Session:
     attention: Callable[[int, str, bool], Callable[[Any, Any, Any], Any]] | None = None
     workload: Workload | None = None
     training: Training | None = None
+    ranks: Ranks = field(default_factory=Ranks)
 
     @property
     def torch_device(self) -> str:
@@ -178,6 +196,10 @@ class Technique(BaseModel):
         """Why this cannot run there, in words that name the way out; None if it can. Must not import torch."""
         return None
 
+    def processes_on(self, device: Device) -> int | None:
+        """How many processes of one group a run on this device is spread over; None where it needs no group."""
+        return None
+
     def prepare(self, plan: ModelPlan) -> ModelPlan:
         """Before the weights are loaded."""
         return plan
@@ -212,6 +234,11 @@ def environment_of(stack: Sequence[Technique]) -> str:
             f"stack: {a.name} runs in the {a.environment} environment and {b.name} in the {b.environment} environment; keep one of them"
         )
     return next(iter(layered), CORE)
+
+
+def processes_of(stack: Sequence[Technique], device: Device) -> int | None:
+    """How many processes of one group a run of this stack needs on this device; None for one that is in no group."""
+    return next((count for t in stack if (count := t.processes_on(device)) is not None), None)
 
 
 def unsupported_stack(

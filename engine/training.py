@@ -6,12 +6,18 @@ Owns one optimizer step over its micro-batches. Knows no data and records nothin
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.marks import Marks
+
+
+def adamw_state_bytes(shape: tuple[int, ...], itemsize: int) -> int:
+    """Bytes of AdamW's state of one parameter: momentum and variance in its own type, and a step count."""
+    return 2 * math.prod(shape) * itemsize + 4
 
 
 def adamw(parameters: list[Any], learning_rate: float) -> Any:
@@ -29,6 +35,9 @@ class Training:
     autocast: context of every forward pass. scaler: a GradScaler, or None.
     last_only: context of the backward passes before the last of a step, in which ranks need not exchange gradients.
     skipped_steps: optimizer steps that the scaler left out because gradients overflowed.
+    predicted_state_bytes: bytes that the optimizer will keep of one parameter, from its shape and bytes per element.
+    adapter: peft's model, where weights beside the frozen ones are trained.
+    eager: whether operators run one by one, so that every tensor can be seen.
     """
 
     forward: Any
@@ -39,10 +48,17 @@ class Training:
     last_only: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     optimizer: Any = None
     skipped_steps: int = 0
+    predicted_state_bytes: Callable[[tuple[int, ...], int], int] = adamw_state_bytes
+    adapter: Any = None
+    eager: bool = True
 
     def trainable(self) -> list[Any]:
         """The parameters that take gradients."""
         return [p for p in self.forward.parameters() if p.requires_grad]
+
+    def sharded(self) -> bool:
+        """Whether each of several ranks holds a part of the parameters only."""
+        return any(hasattr(p, "to_local") for p in self.forward.parameters())
 
     def start(self) -> None:
         """Make the optimizer, of the parameters as all techniques have left them. Raises ValueError if none is trainable."""

@@ -1,6 +1,7 @@
 """The child process: one run, from spec.json to result.json. The only process that imports torch.
 
-Usage: python -m engine.worker RUN_DIR. Must not import sqlalchemy, streamlit or pandas.
+Usage: python -m engine.worker RUN_DIR. Where the stack wants a group of processes, it starts itself again as the ranks of one
+and hears them out. Must not import sqlalchemy, streamlit or pandas.
 """
 
 # The first statement ties this process to its parent, before anything slow is imported.
@@ -19,8 +20,17 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 from engine.devices import Device  # noqa: E402
 from engine.environments import CORE  # noqa: E402
 from engine.measurement import Status  # noqa: E402
+from engine.ranks import folder, join, launch, leave, this_rank  # noqa: E402
 from engine.specs import RunKind, RunSpec, VariantSpec  # noqa: E402
-from engine.technique import Session, Technique, UnsupportedHereError, environment_of, unsupported_stack  # noqa: E402
+from engine.technique import (  # noqa: E402
+    Ranks,
+    Session,
+    Technique,
+    UnsupportedHereError,
+    environment_of,
+    processes_of,
+    unsupported_stack,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from engine.quality import QualityReference
@@ -32,28 +42,51 @@ def main(run_dir: Path) -> None:
     device = Device.from_json(spec.device)
     stack = VariantSpec(name="variant", stack=spec.stack).build()
     result: dict[str, Any] = {"status": Status.SUCCEEDED, "reason": None, "evidence": {}, "environment": {}, "details": {}}
+    ranks, count, whole = this_rank(), processes_of(stack, device), True
     if reason := unsupported_stack(stack, device, spec.model, spec.workload.build()):
         result |= {"status": Status.UNSUPPORTED, "reason": reason}
+    elif ranks is None and count is not None:
+        _spread(spec, device, run_dir, count, result)
     else:
-        _measured(spec, stack, device, run_dir, result)
+        whole = _measured(spec, stack, device, run_dir, ranks or Ranks(), result)
     from engine.meter import write_json  # after the check: an unsupported stack ends before torch is imported
 
-    write_json(run_dir / "result.json", result)
+    write_json((run_dir if ranks is None else folder(run_dir, ranks.rank)) / "result.json", result)
+    if ranks is not None:
+        leave(whole)
 
 
-def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_dir: Path, result: dict[str, Any]) -> None:
+def _spread(spec: RunSpec, device: Device, run_dir: Path, count: int, result: dict[str, Any]) -> None:
+    """Measure by a group of processes; what they take of the CPU is ours."""
+    from engine.environment import Surroundings
+
+    surroundings = Surroundings(device)
+    found = launch(run_dir, count, max(1, spec.threads // count))
+    ours = {name: value for name, value in surroundings.facts().items() if name.startswith("cpu_share")}
+    result |= {"status": found.status, "reason": found.reason, "evidence": found.evidence, "environment": found.environment}
+    result["details"] |= found.details | ours
+
+
+def _measured(
+    spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_dir: Path, ranks: Ranks, result: dict[str, Any]
+) -> bool:
+    """Fill the result in. Returns whether all that was asked for was measured: a rank that could not go on is missed by others."""
     import torch
 
     from engine.environment import Surroundings, fingerprint
     from engine.loading import NotAppliedError
     from engine.meter import Meter, is_out_of_memory
 
-    torch.set_num_threads(spec.threads)
+    threads = max(1, spec.threads // ranks.count)
+    torch.set_num_threads(threads)
     # bitsandbytes logs a line per matrix product on float32 input: writing them would be part of what is timed
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    meter = Meter(run_dir, "cuda" if device.kind == "cuda" else "cpu", unseen_memory(stack, device))
+    meter = Meter(folder(run_dir, ranks.rank) if ranks.rank else run_dir, "cuda" if device.kind == "cuda" else "cpu", unseen_memory(stack, device))
     surroundings = Surroundings(device)  # before CUDA starts in this process
     try:
+        if this_rank() is not None:
+            join(meter.device)
+            meter.details["group"] = {"processes": ranks.count, "threads_of_each": threads}
         result["environment"] = fingerprint(device, spec.threads)
         if spec.kind is RunKind.SPEED:
             _speed(spec, stack, device, meter, result)
@@ -72,6 +105,7 @@ def _measured(spec: RunSpec, stack: tuple[Technique, ...], device: Device, run_d
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
         result |= {"status": status, "reason": f"{type(error).__name__}: {error}"[:2000]}
     result["details"] |= meter.details | surroundings.facts()
+    return result["status"] is Status.SUCCEEDED and not any(m.status is Status.OUT_OF_MEMORY for m in meter.recorded)
 
 
 def unseen_memory(stack: tuple[Technique, ...], device: Device) -> str | None:
@@ -109,11 +143,14 @@ def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: A
     gc.collect()
     result["evidence"] = collect_evidence(session, stack)
     if session.model is not None:
-        meter.record("load_seconds", [seconds])
-        meter.record_peaks({f"load_{name}": peak for name, peak in load_peaks.items() if name == "peak_memory_bytes"})
-        counted = weight_bytes(session)
+        of_all = session.ranks.gather({"load_seconds": seconds, "weight_bytes": weight_bytes(session), **load_peaks})
+        meter.record("load_seconds", [max(of["load_seconds"] for of in of_all)])
+        if all("peak_memory_bytes" in of for of in of_all):
+            meter.record_peaks({"load_peak_memory_bytes": max(of["peak_memory_bytes"] for of in of_all)})
+        counted = max(of["weight_bytes"] for of in of_all)
         meter.record("weight_bytes", [counted])
-        meter.record("bits_per_parameter", [8 * counted / parameter_count(session, workload.head)])
+        if len(of_all) == 1:  # of several, each may hold a part
+            meter.record("bits_per_parameter", [8 * counted / parameter_count(session, workload.head)])
     workload.run(session, meter)
     if session.compile_seconds is not None:
         meter.record("compile_seconds", [session.compile_seconds()])
@@ -132,10 +169,12 @@ def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter:
         "device": device.name,
         "packages": result["environment"]["packages"],
     }
-    reference = QualityReference(Path(spec.artifacts_dir), identity, is_baseline=spec.stack == spec.baseline_stack)
-    if not reference.is_baseline and not reference.path.exists():
+    ranks = this_rank() or Ranks()
+    is_baseline = spec.stack == spec.baseline_stack
+    reference = QualityReference(Path(spec.artifacts_dir), identity, is_baseline=is_baseline, writes=ranks.rank == 0)
+    if not is_baseline and not all(ranks.gather(reference.path.exists())):
         meter.phase("computing the baseline's logits again")
-        reference.problem = _write_reference(spec, device, reference)
+        reference.problem = ranks.gather(_write_reference(spec, device, reference))[0]
         release(meter.device)
     meter.phase("loading the model")
     session = _load(spec, stack, device)
@@ -151,13 +190,21 @@ def _write_reference(spec: RunSpec, device: Device, reference: "QualityReference
     from engine.loading import collect_evidence
 
     stack = VariantSpec(name="baseline", stack=spec.baseline_stack).build()
-    if environment_of(stack) not in (CORE, environment_of(VariantSpec(name="variant", stack=spec.stack).build())):
+    variant = VariantSpec(name="variant", stack=spec.stack).build()
+    if environment_of(stack) not in (CORE, environment_of(variant)):
         return "the baseline's logits are not there, and it runs in another environment; run its quality run again"
+    processes = processes_of(stack, device)
+    if processes not in (None, processes_of(variant, device)):
+        return "the baseline's logits are not there, and it runs in a group of processes; run its quality run again"
+    if processes is None and not reference.writes:
+        return None  # a model that is not spread: one rank is enough
     try:
         baseline = _load(spec, stack, device)
         collect_evidence(baseline, stack)
         spec.workload.build().write_quality_reference(baseline, reference)
     except Exception as error:  # whatever ails the baseline, the variant has a perplexity of its own
+        if processes is not None:  # but other ranks are in the middle of it
+            raise
         traceback.print_exc()
         return f"the baseline's logits could not be computed: {type(error).__name__}: {error}"[:2000]
     return reference.problem

@@ -50,6 +50,8 @@ class Workload(BaseModel):
     """Whether sequences of different lengths share a batch, so that a mask decides what counts."""
     trains: ClassVar[bool] = False
     """Whether it changes the weights."""
+    spreads: ClassVar[bool] = False
+    """Whether a group of processes can share its work."""
 
     def unsuitable_model(self, model: ModelSpec) -> str | None:
         """Why this workload cannot use a model, in words that name the way out; None if it can, or only loading could tell."""

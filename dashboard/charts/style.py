@@ -44,7 +44,10 @@ _FIXED = {
     "other": Look("other", "#7A7A7A", "hexagon"),
 }
 # For families that somebody adds, in the order of their names; after the last they look like "other", and their names differ.
-_NEXT = (("#B8860B", "diamond-tall"), ("#8E6BD0", "cross"), ("#2AA198", "pentagon"), ("#A0694B", "triangle-down"))
+_NEXT = (
+    ("#B8860B", "diamond-tall"), ("#8E6BD0", "cross"), ("#2AA198", "pentagon"), ("#A0694B", "triangle-down"),
+    ("#C23B5A", "bowtie"), ("#6B8E23", "hourglass"), ("#5C7A99", "hexagram"), ("#D14FA8", "star-square"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import chart_choice, details, links, live, pages, results, show, store, tables, words
+from dashboard import chart_choice, details, links, live, pages, results, show, store, tables, training, words
 from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
 from engine.measurement import Status
-from engine.metrics import METRICS
 from engine.record import Record
 
 
@@ -82,6 +81,8 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     results.scaling_charts(summary, decides)
     st.header("Memory", divider="gray")
     results.memory_chart(summary, view.point, "memory")
+    training.memory_split(record, summary, view.point)
+    training.loss_curves(record, summary)
     st.header("Quality and fidelity", divider="gray")
     show.table(tables.fidelity(summary), "Quality of every variant, and how like the baseline it is.", "fidelity")
     st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
@@ -89,17 +90,8 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     kind = tables.KINDS[st.segmented_control("Kind", list(tables.KINDS), default="All", required=True, key="kind") or "All"]
     show.table(tables.verdicts(summary, kind, decides.quality), "Every metric of every variant with interval and verdict.", "all_metrics")
     with st.expander("Raw samples"):
-        _samples(experiment_id, summary, decides.speed)
+        results.raw_samples(experiment_id, summary, decides.speed)
     return links.permalink(experiment_id, params)
-
-
-def _samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
-    measured = summary[summary["value"].notna() & (summary["kind"] != "fidelity")]
-    pairs = list(dict.fromkeys(zip(measured["metric"], measured["point_label"], strict=True)))
-    start = next((i for i, (m, _) in enumerate(pairs) if m == first), 0)
-    text = {p: METRICS[p[0]].label + (f" ({p[1]})" if p[1] else "") for p in pairs}
-    metric, point = st.selectbox("Metric", pairs, index=start, format_func=text.__getitem__, key="sample_metric")
-    results.sample_chart(experiment_id, metric, point, "samples")
 
 
 if __name__ == "__main__":

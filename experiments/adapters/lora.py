@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
+from experiments.training.probe import without_gradient
 
 
 class Lora(Technique):
@@ -44,15 +45,29 @@ class Lora(Technique):
         )  # fmt: skip
         with warnings.catch_warnings():  # peft 0.21 asks the model by the name that transformers has renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            session.model = session.training.forward = get_peft_model(model, config)
+            session.model = session.training.forward = session.training.adapter = get_peft_model(model, config)
 
     def evidence(self, session: Session) -> Evidence:
-        """The adapters found in the model, and that nothing else takes gradients."""
+        """The adapters found in the model, that they get gradients, and nothing else does. Parameters are counted as before packing."""
         found = [m for m in session.model.modules() if "default" in getattr(m, "lora_A", {})]
         trainable = [name for name, p in session.model.named_parameters() if p.requires_grad]
         facts = {"adapters": len(found), "ranks": sorted({m.lora_A["default"].out_features for m in found}),
+                 "trainable_parameters": trained_share(session.model),
                  "trainable_tensors": len(trainable), "base": sorted({type(m.base_layer).__name__ for m in found})}  # fmt: skip
         if not found or facts["ranks"] != [self.rank]:
             return Evidence(facts, f"{len(found)} adapters of ranks {facts['ranks']}")
         others = [name for name in trainable if "lora_" not in name]
-        return Evidence(facts, f"{others[0]} takes gradients too" if others else None)
+        if others:
+            return Evidence(facts, f"{others[0]} takes gradients too")
+        ends = [m.lora_B["default"].weight for m in found]  # those of the other matrix are 0 until this one is not
+        lost = without_gradient(session, ends)
+        return Evidence(facts, f"{lost} of {len(ends)} adapters get no gradient" if lost else None)
+
+
+def trained_share(model: Any) -> str:
+    """'8,388,608 / 6,746,804,224 (0.12%)': trainable of all parameters."""
+    from engine.memory import logical_elements
+
+    trained = logical_elements(p for p in model.parameters() if p.requires_grad)
+    total = logical_elements(model.parameters())
+    return f"{trained:,} / {total:,} ({trained / total:.2%})"

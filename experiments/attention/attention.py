@@ -48,8 +48,11 @@ class Attention(Technique):
     ) -> str | None:
         if self.implementation == "tiled" and model.source != "none":
             return "tiled is a lesson in plain PyTorch for the workload attention_kernel; choose sdpa for a model"
-        if self.implementation == "flex_attention" and device.kind == "cpu" and getattr(workload, "direction", "") == "forward_backward":
-            return "flex_attention has no backward pass on a CPU; set direction to forward, or choose device cuda"
+        backward = workload.trains or getattr(workload, "direction", "") == "forward_backward"
+        if self.implementation == "flex_attention" and device.kind == "cpu" and backward:
+            return "flex_attention has no backward pass on a CPU; choose sdpa, a forward pass alone, or device cuda"
+        if self.kernel != "auto" and workload.trains and any(t.slot is Slot.ACTIVATIONS for t in stack):
+            return "blocks that are recomputed in the backward pass choose their kernel anew; choose kernel auto, or leave checkpointing out"
         dtype, where = availability.dtype_of(model, workload, stack)
         reason = availability.cannot_run(self.implementation, self.kernel, device, dtype, where)
         return reason or availability.masks_without_kernel(self.kernel, device, stack)

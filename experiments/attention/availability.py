@@ -48,7 +48,8 @@ def dtype_of(model: ModelSpec, workload: Workload, stack: Sequence[Technique]) -
     if model.source == "none":
         return getattr(workload, "dtype", None), "set the workload's dtype to float16 or bfloat16"
     known = BUNDLED.get(model.name) if model.source == "bundled" else SHAPES.get(model.name) if model.source == "shape" else None
-    chosen = next((t.name for t in stack if t.slot is Slot.PRECISION), known.dtype if known else None)
+    # mixed precision says in its own dtype what its products are computed in
+    chosen = next((getattr(t, "dtype", t.name) for t in stack if t.slot is Slot.PRECISION), known.dtype if known else None)
     return chosen, "add the technique bfloat16 or float16 to the stack"
 
 

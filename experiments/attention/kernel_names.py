@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,13 @@ def small_call(session: Session) -> Callable[[], Any]:
     device = session.torch_device
     if session.model is not None:
         ids = torch.arange(2, 18, device=device).unsqueeze(0)
-        return lambda: session.model(input_ids=ids)
+        autocast = contextlib.nullcontext if session.training is None else session.training.autocast
+
+        def in_model() -> Any:
+            with autocast():
+                return session.model(input_ids=ids)
+
+        return in_model
     options = {"dtype": "float32", "head_dim": 64, "causal": False} | (session.workload.model_dump() if session.workload else {})
     q, k, v = torch.randn(3, 1, 2, _LENGTH, options["head_dim"]).to(device, getattr(torch, options["dtype"]))
     if session.attention is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -27,6 +28,11 @@ class Adafactor(Optimizer):
         return TransformersAdafactor(
             parameters, lr=rate, scale_parameter=self.scale_parameter, relative_step=False, warmup_init=False
         )
+
+    def state_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
+        """In float32 whatever the parameter is: a row and a column of each matrix, or one number for each of a vector, and a mean."""
+        elements = math.prod(shape)
+        return 4 * (elements // shape[-1] + elements // shape[-2] if len(shape) > 1 else elements) + 4
 
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
         if type(optimizer).__name__ != "Adafactor":

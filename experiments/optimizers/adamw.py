@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from engine.training import adamw_state_bytes
 from experiments.optimizers.base import Optimizer
 
 
@@ -16,6 +17,7 @@ class AdamW(Optimizer):
     label: ClassVar[str] = "AdamW"
     reference: ClassVar[str] = "https://arxiv.org/abs/1711.05101"
     costs: ClassVar[str] = "Twice the parameters' own memory for its state: 8 bytes a float32 parameter."
+    takes_shards: ClassVar[bool] = True
 
     fused: bool = Field(True, description="One kernel for the whole update, in place of one for every operation")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay")
@@ -24,6 +26,9 @@ class AdamW(Optimizer):
         import torch
 
         return torch.optim.AdamW(parameters, lr=learning_rate, fused=self.fused, weight_decay=self.weight_decay)
+
+    def state_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
+        return adamw_state_bytes(shape, itemsize)
 
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
         found = (type(optimizer).__name__, bool(optimizer.defaults.get("fused")))

@@ -12,9 +12,15 @@ class Optimizer(Technique):
     family: ClassVar[str] = "optimizer"
     slot: ClassVar[Slot] = Slot.OPTIMIZER
     phase: ClassVar[Literal["any", "inference", "training"]] = "training"
+    takes_shards: ClassVar[bool] = False
+    """Whether it can update parameters of which each process holds a part."""
 
     def make(self, parameters: list[Any], learning_rate: float) -> Any:
         """The optimizer of these parameters."""
+        raise NotImplementedError
+
+    def state_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
+        """By formula, the bytes that it will keep of one parameter with `itemsize` bytes an element."""
         raise NotImplementedError
 
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
@@ -24,6 +30,7 @@ class Optimizer(Technique):
     def apply(self, session: Session) -> None:
         assert session.training is not None
         session.training.make_optimizer = self.make
+        session.training.predicted_state_bytes = self.state_bytes
 
     def evidence(self, session: Session) -> Evidence:
         """The real optimizer after a step of zero gradients and learning rate 0 on the largest trainable parameter."""

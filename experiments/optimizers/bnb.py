@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from engine.devices import Device
     from engine.modelspec import ModelSpec
     from engine.workload import Workload
+
+
+_FEWEST, _BLOCK = 4096, 256
+"""bitsandbytes' own: what is smaller stays in 32 bit, and how many 8-bit numbers share a scale."""
 
 
 class BitsandbytesOptimizer(Optimizer):
@@ -28,6 +33,11 @@ class BitsandbytesOptimizer(Optimizer):
         import bitsandbytes
 
         return getattr(bitsandbytes.optim, self.optimizer_class)(parameters, lr=learning_rate)
+
+    def state_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
+        """Two numbers for each of the parameter's: of 8 bit with a float32 scale for 256 of them, of 32 bit where it is small."""
+        elements = math.prod(shape)
+        return 8 * elements if elements < _FEWEST else 2 * (elements + 4 * math.ceil(elements / _BLOCK))
 
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
         import torch

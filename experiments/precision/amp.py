@@ -41,11 +41,8 @@ class MixedPrecision(Technique):
 
     def evidence(self, session: Session) -> Evidence:
         """What a linear layer really returns in a forward pass of the training step, and what its weights are."""
-        import torch
-
         returned = linear_output_dtype(session)
         weights = sorted({str(p.dtype).removeprefix("torch.") for p in session.model.parameters()})
-        facts = {"linear_output_dtype": returned, "weight_dtypes": weights,
-                 "tf32": torch.backends.cuda.matmul.allow_tf32}  # fmt: skip
+        facts = {"linear_output_dtype": returned, "weight_dtypes": weights}
         problem = None if returned == self.dtype else f"linear layers return {returned}, not {self.dtype}"
         return Evidence(facts, problem or (None if weights == ["float32"] else f"the weights are {', '.join(weights)}, not float32"))

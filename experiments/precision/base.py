@@ -20,7 +20,8 @@ class Precision(Technique):
         """Every plain floating-point parameter has the dtype; packed and quantized tensors are not plain."""
         import torch
 
-        plain = [p for p in session.model.parameters() if type(p) is torch.nn.Parameter and p.is_floating_point()]
+        own = [p.to_local() if hasattr(p, "to_local") else p for p in session.model.parameters()]  # where ranks share them
+        plain = [p for p in own if type(p) in (torch.nn.Parameter, torch.Tensor) and p.is_floating_point()]
         seen = Counter(str(p.dtype).removeprefix("torch.") for p in plain)
         other = sorted(set(seen) - {self.name})
         problem = f"some parameters are {', '.join(other)}" if other else None if seen else "no floating-point parameter found"

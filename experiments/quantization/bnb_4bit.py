@@ -41,6 +41,14 @@ class Bnb4bit(Technique):
         )
         return plan.evolve(quantization=config)
 
+    def apply(self, session: Session) -> None:
+        if session.training is not None:
+            # On a CPU with AVX512-BF16, the first call in eval mode packs the weights anew for a kernel that gives no gradients,
+            # and it stays in use in training mode after that: adapters would silently learn nothing.
+            for module in session.model.modules():
+                if type(module).__name__ == "Linear4bit":
+                    module.support_avx512bf16_for_cpu = False
+
     def evidence(self, session: Session) -> Evidence:
         import torch
 

@@ -50,6 +50,8 @@ class TorchCompile(Technique):
         import torch._inductor.config
 
         torch._inductor.config.force_disable_caches = True  # else only the first round of an experiment would compile
+        if session.training is not None:
+            session.training.eager = False
         session.model.forward = torch.compile(session.model.forward, mode=self.mode, dynamic=self.dynamic)
         session.compile_seconds = _clock()
 

@@ -8,31 +8,76 @@ from typing import Any
 from engine.technique import Session
 
 
-def _loss(session: Session) -> Any:
-    """The loss of one short sequence in training mode, in the session's precision."""
+def _loss(session: Session, first: int = 3, sequences: int = 1) -> Any:
+    """The loss of short sequences as training computes it, in the session's precision. first: their first token id."""
     import torch
 
     assert session.training is not None
-    ids = torch.arange(3, 11, device=session.torch_device).unsqueeze(0)
+    ids = torch.arange(first, first + 8, device=session.torch_device).expand(sequences, 8)
     with session.training.autocast():
         return session.training.forward(input_ids=ids, labels=ids, use_cache=False).loss.mean()
 
 
 def linear_output_dtype(session: Session) -> str:
     """Name of the dtype that the model's first linear layer returns in a forward pass of a training step."""
+    return str(_linear_outputs(session)[0].dtype).removeprefix("torch.")
+
+
+def forward_devices(session: Session, sequences: int) -> list[str]:
+    """Names of the devices on which the model's first linear layer computes in a forward pass of so many sequences."""
+    return sorted({str(output.device) for output in _linear_outputs(session, sequences)})
+
+
+def _linear_outputs(session: Session, sequences: int = 1) -> list[Any]:
     import torch
 
     from engine.loading import is_linear
 
-    seen: list[str] = []
+    seen: list[Any] = []
     layer = next(m for m in session.model.modules() if is_linear(m))
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(str(output.dtype).removeprefix("torch.")))
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
     try:
         with torch.no_grad():
-            _loss(session)
+            _loss(session, sequences=sequences)
     finally:
         handle.remove()
-    return seen[0]
+    return seen
+
+
+def gradient_sums(session: Session, first: int) -> Any:
+    """(trainable tensors,) float64 on the CPU: the sum of the gradient of each, or of the part of it that this process holds, in
+    a backward pass on a sequence that begins with this token id. A sum of gradients is linear in them, so means show in it."""
+    import torch
+
+    assert session.training is not None
+    torch.manual_seed(session.seed)  # where there is dropout, it is the same in every pass
+    _loss(session, first).backward()
+    sums = []
+    for parameter in session.training.trainable():
+        held = parameter.grad.to_local() if hasattr(parameter.grad, "to_local") else parameter.grad
+        sums.append(0.0 if held is None else float(held.sum(dtype=torch.float64)))
+        parameter.grad = None
+    return torch.tensor(sums, dtype=torch.float64)
+
+
+def without_gradient(session: Session, parameters: list[Any]) -> int:
+    """How many of these trainable parameters get no gradient, or one of zeros, in a step that follows a call in eval mode.
+
+    That call is what measuring perplexity makes first; some kernels for inference stay in use after it.
+    """
+    import torch
+
+    was_training = session.model.training
+    try:
+        session.model.eval()
+        with torch.no_grad():
+            _loss(session)
+        session.model.train()
+        loss = _loss(session)
+        found = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else [None] * len(parameters)
+    finally:
+        session.model.train(was_training)
+    return sum(gradient is None or not bool(gradient.any()) for gradient in found)
 
 
 def forward_runs(session: Session, blocks: list[Any]) -> list[int]:
@@ -40,7 +85,6 @@ def forward_runs(session: Session, blocks: list[Any]) -> list[int]:
 
     Counted at the first module inside each block: transformers recomputes a block's forward without the hooks of the block itself.
     """
-    import torch
 
     assert session.training is not None
     runs: Counter[int] = Counter()
@@ -51,9 +95,10 @@ def forward_runs(session: Session, blocks: list[Any]) -> list[int]:
     was_training = session.model.training
     try:
         session.model.train()
-        # The first trainable parameter lies below all the others, so that the whole backward pass is made for its gradient.
-        torch.autograd.grad(_loss(session), session.training.trainable()[:1])
+        _loss(session).backward()  # not torch.autograd.grad: the wrappers that synchronize ranks act on whole backward passes
     finally:
+        for parameter in session.training.trainable():
+            parameter.grad = None
         session.model.train(was_training)
         for handle in handles:
             handle.remove()

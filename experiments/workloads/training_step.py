@@ -1,5 +1,7 @@
 """Training: optimizer steps on real text, their time split by what it goes into, their memory by what holds it.
 
+One process trains, or the ranks of a group, each on its share of every batch.
+
 Every variant trains on the same tokens in the same order, which is checked. Time, memory and the split of memory come
 from passes of their own. The quality run trains from the start and measures held-out perplexity before and after.
 """
@@ -7,6 +9,7 @@ from passes of their own. The quality run trains from the start and measures hel
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -17,6 +20,7 @@ from engine.measurement import Point, Status
 from engine.technique import Session
 from engine.texts import load_text, load_training_text
 from engine.workload import Workload
+from experiments.training.shares import Share, together
 
 if TYPE_CHECKING:
     from engine.meter import Meter
@@ -26,8 +30,8 @@ if TYPE_CHECKING:
 _PARTS = ("forward", "backward", "optimizer")
 _TIMED = ("step_seconds", *(f"step_{part}_seconds" for part in _PARTS), "training_tokens_per_second")
 _MEMORY = (
-    "peak_memory_bytes", "optimizer_state_bytes", "peak_weight_bytes", "peak_gradient_bytes", "peak_optimizer_bytes",
-    "peak_activation_bytes", "peak_other_bytes",
+    "peak_memory_bytes", "peak_memory_all_ranks_bytes", "optimizer_state_bytes", "peak_weight_bytes", "peak_gradient_bytes",
+    "peak_optimizer_bytes", "peak_activation_bytes", "peak_other_bytes",
 )  # fmt: skip
 
 
@@ -37,13 +41,14 @@ class TrainingStep(Workload):
     name: ClassVar[str] = "training_step"
     label: ClassVar[str] = "Training"
     metrics: ClassVar[tuple[str, ...]] = (
-        "load_seconds", "first_call_seconds", "weight_bytes", "total_parameters", "trainable_parameters", *_TIMED, *_MEMORY,
+        "load_seconds", "first_call_seconds", "weight_bytes", "total_parameters", "trainable_parameters", "adapter_bytes", *_TIMED, *_MEMORY,
     )  # fmt: skip
     quality_metrics: ClassVar[tuple[str, ...]] = (
-        "perplexity", "perplexity_before_training", "training_loss", "kl_divergence", "top1_agreement",
+        "perplexity", "perplexity_before_training", "merged_perplexity", "training_loss", "kl_divergence", "top1_agreement",
     )  # fmt: skip
     decides: ClassVar[tuple[str, ...]] = ("training_tokens_per_second", "perplexity", "peak_memory_bytes", "step_seconds", "optimizer_state_bytes")
     trains: ClassVar[bool] = True
+    spreads: ClassVar[bool] = True
 
     seq_len: int = Field(128, ge=2, le=131_072, description="Tokens per sequence")
     batch_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
@@ -103,19 +108,35 @@ class TrainingStep(Workload):
             return
 
     def _started(self, session: Session, meter: Meter) -> Training:
+        from engine.memory import logical_elements
+        from engine.memory_prediction import predict
+        from experiments.adapters.measured import record_size
+
+        training = self._begin(session)
+        meter.record("total_parameters", [logical_elements(session.model.parameters())])
+        meter.record("trainable_parameters", [logical_elements(training.trainable())])
+        meter.details["memory_prediction"] = predict(session.model, training)
+        if training.adapter is not None:
+            record_size(training, meter)
+        return training
+
+    def _begin(self, session: Session) -> Training:
+        """Ready for the first step."""
+        import torch
+
         assert session.training is not None, "load_session gives a training workload its Training"
         session.training.start()
         session.model.train()
-        meter.record("total_parameters", [_logical_elements(session.model.parameters())])
-        meter.record("trainable_parameters", [_logical_elements(session.training.trainable())])
+        torch.manual_seed(session.seed + session.ranks.rank)  # dropout of its own in each rank; the weights are there already
         return session.training
 
     def _steps(self, session: Session, batch: int) -> Iterator[list[Any]]:
-        """The micro-batches of one optimizer step after another, each (batch, seq_len) int64 on the device."""
+        """This rank's share of the micro-batches of one optimizer step after another: (batch / ranks, seq_len) int64 on the device."""
         from experiments.training.batches import Windows, batches, token_ids
 
         needed = self.seq_len * batch * self.accumulation * (self.warmups + self.steps + self.quality_steps + 2)
-        stream = batches(Windows(token_ids(session, needed), self.seq_len), batch, session.seed, session.torch_device)
+        windows, ranks = Windows(token_ids(session, needed), self.seq_len), session.ranks
+        stream = batches(windows, batch // ranks.count, session.seed, session.torch_device, ranks.rank, ranks.count)
         while True:
             yield [next(stream) for _ in range(self.accumulation)]
 
@@ -124,24 +145,29 @@ class TrainingStep(Workload):
         meter.phase(f"first step, batch {batch}")
         warmups = [self._timed(training, meter, next(steps))]
         if first:
-            meter.record("first_call_seconds", [warmups[0]["total"]], point)
+            meter.record("first_call_seconds", [max(session.ranks.gather(warmups[0]["total"]))], point)
         for index in range(1, self.warmups):
             meter.phase(f"warm-up, batch {batch}", index, self.warmups - 1)
             warmups.append(self._timed(training, meter, next(steps)))
+        session.ranks.gather(None)  # all of them begin here
         timed, tokens, started = [], 0, meter.now()
         for index in range(self.steps):
             meter.phase(f"measuring, batch {batch}", index + 1, self.steps)
             micro_batches = next(steps)
             tokens += sum(ids.numel() for ids in micro_batches)
             timed.append(self._timed(training, meter, micro_batches))
-        seconds = meter.now() - started
-        self._check_tokens(tokens, batch, self.steps)
-        meter.record("step_seconds", [t["total"] for t in timed], point, warmups=[t["total"] for t in warmups])
-        for part in _PARTS:
-            meter.record(f"step_{part}_seconds", [t[part] for t in timed], point)
-        per_step = tokens / self.steps
-        meter.record("training_tokens_per_second", [per_step / t["total"] for t in timed], point, value=tokens / seconds)
+        own = Share(warmups, timed, tokens, meter.now() - started)
+        self._record_times(meter, together(session.ranks.gather(own)), point)
         self._memory_passes(session, training, meter, steps, point)
+
+    def _record_times(self, meter: Meter, done: Share, point: Point) -> None:
+        """done: by all ranks together."""
+        self._check_tokens(done.tokens, int(point["batch"]), self.steps)
+        meter.record("step_seconds", [t["total"] for t in done.timed], point, warmups=[t["total"] for t in done.warmups])
+        for part in _PARTS:
+            meter.record(f"step_{part}_seconds", [t[part] for t in done.timed], point)
+        samples = [done.tokens / self.steps / t["total"] for t in done.timed]
+        meter.record("training_tokens_per_second", samples, point, value=done.tokens / done.seconds)
 
     def _timed(self, training: Training, meter: Meter, micro_batches: list[Any]) -> dict[str, float]:
         marks = meter.marks()
@@ -155,19 +181,27 @@ class TrainingStep(Workload):
 
     def _memory_passes(self, session: Session, training: Training, meter: Meter, steps: Iterator[list[Any]], point: Point) -> None:
         from engine.memory import storage_bytes
-        from engine.memory_split import split_peak
+        from engine.memory_split import SPLIT_METRICS, split_peak
 
         meter.phase(f"memory, batch {point['batch']}")
         gc.collect()
         micro_batches = next(steps)
         peaks, _ = meter.peak_of(lambda: training.step(micro_batches))
-        for name, value in peaks.items():
-            meter.record(name, [value], point)
-        meter.record("optimizer_state_bytes", [storage_bytes(*training.state_tensors())], point)
+        own = peaks | {"optimizer_state_bytes": storage_bytes(*training.state_tensors())}
+        of_all = session.ranks.gather(own)
+        for name in own:
+            meter.record(name, [max(of[name] for of in of_all)], point)
+        if peaks:
+            meter.record("peak_memory_all_ranks_bytes", [sum(of["peak_memory_bytes"] for of in of_all)], point)
+        if len(of_all) > 1:
+            meter.details.setdefault("bytes_by_rank", {})[str(point["batch"])] = of_all
+        if not training.eager:
+            meter.record_failure(SPLIT_METRICS, point, Status.UNSUPPORTED, "compiled code makes its tensors unseen; the peak by counter is measured")
+            return
         meter.phase(f"what holds the memory, batch {point['batch']}")
         micro_batches = next(steps)
-        split = split_peak(session.model, training.optimizer, meter.device, lambda: training.step(micro_batches))
-        for name, value in split.items():
+        split = split_peak(session.model, training.optimizer, meter.device, lambda marks: training.step(micro_batches, marks))
+        for name, value in max(session.ranks.gather(split), key=lambda of: sum(of.values())).items():
             meter.record(name, [value], point)
 
     def measures_quality(self) -> bool:
@@ -194,40 +228,35 @@ class TrainingStep(Workload):
 
     def measure_quality(self, session: Session, meter: Meter, reference: QualityReference) -> None:
         from engine.quality import measure, perplexity
+        from experiments.adapters.measured import record_merged
 
         point: Point = {"text": load_text(session.texts_dir).name, "tokens": self.quality_tokens, "context": self.quality_context}
         meter.phase("perplexity before training")
         perplexity(session, meter, self._windows(session), "perplexity_before_training", point)
-        losses, seconds = self._train(session, meter)
+        losses, seconds, tokens = self._train(session, meter)
         batch = self.batch_sizes[0]
-        self._check_tokens(self.seq_len * batch * self.accumulation * len(losses), batch, self.quality_steps)
+        self._check_tokens(tokens, batch, self.quality_steps)
         last = losses[-max(len(losses) // 4, 1) :]
         meter.record("training_loss", losses, point, value=sum(last) / len(last))
         meter.details["loss_curve"] = {"tokens_per_step": batch * self.seq_len * self.accumulation, "seconds": seconds, "loss": losses}
         measure(session, meter, self._windows(session), reference, point)
+        if session.training is not None and session.training.adapter is not None:
+            record_merged(session, meter, self._windows(session), point)
 
-    def _train(self, session: Session, meter: Meter | None) -> tuple[list[float], list[float]]:
-        """Train from where the model is. Returns (loss of each step, seconds since the start at its end). In eval mode after."""
+    def _train(self, session: Session, meter: Meter | None) -> tuple[list[float], list[float], int]:
+        """Train from where the model is. Returns (loss of each step, seconds since the start at its end, tokens). In eval mode after."""
         import time
 
-        assert session.training is not None
-        training = session.training
-        training.start()
-        session.model.train()
-        losses, seconds, started = [], [], time.perf_counter()
+        training = self._begin(session)
+        losses, seconds, tokens, started = [], [], 0, time.perf_counter()
         for index, micro_batches in zip(range(self.quality_steps), self._steps(session, self.batch_sizes[0]), strict=False):
             if meter is not None:
                 meter.phase("training", index + 1, self.quality_steps)
+            tokens += sum(ids.numel() for ids in micro_batches)
             losses.append(float(training.step(micro_batches)))  # reading it waits for the device
+            if not math.isfinite(losses[-1]):
+                raise ValueError(f"learning_rate: the loss of step {index + 1} is {losses[-1]}; use a smaller learning rate")
             seconds.append(time.perf_counter() - started)
         session.model.eval()
-        return losses, seconds
-
-
-def _logical_elements(parameters: Any) -> int:
-    """Numbers that the parameters stand for: two to a byte where bitsandbytes has packed them."""
-    total = 0
-    for parameter in parameters:
-        state = getattr(parameter, "quant_state", None)
-        total += state.shape.numel() if state is not None else parameter.numel()
-    return total
+        of_all = session.ranks.gather(losses)  # each rank has seen as many tokens as any other
+        return [sum(step) / len(step) for step in zip(*of_all, strict=True)], seconds, sum(session.ranks.gather(tokens))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import types
 from typing import Any
 
 import pytest
 
-from engine.devices import cuda_devices, local_devices
+from engine.devices import Device, cuda_devices, find_device, local_devices
 
 
 class NVMLError(Exception):
@@ -68,6 +69,25 @@ def test_a_chosen_gpu_keeps_its_name_and_is_the_one_that_a_child_sees(monkeypatc
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     (gpu,), _ = cuda_devices()
     assert gpu.id == "cuda:2" and gpu.child_environment() == {"CUDA_VISIBLE_DEVICES": "GPU-b2"}
+
+
+def test_all_gpus_together_are_one_more_device_that_must_be_asked_for_by_name() -> None:
+    *_, everything, cpu = local_devices()
+    assert (everything.id, everything.gpus, everything.members) == ("cuda:all", 3, ("cuda:0", "cuda:1", "cuda:2"))
+    assert everything.child_environment() == {"CUDA_VISIBLE_DEVICES": "GPU-a0,GPU-a1,GPU-b2"}
+    assert everything.memory_bytes == 3 * 2**33 and everything.uuids == ["GPU-a0", "GPU-a1", "GPU-b2"]
+    assert find_device("cuda").id == "cuda:0" and find_device("cuda:all") is everything
+    assert Device.from_json(json.loads(json.dumps(everything.to_json()))) == everything
+    assert cpu.gpus == 1 and not cpu.members
+
+
+@pytest.mark.parametrize(("visible", "together"), [("2", None), ("", None), ("2,0", ("cuda:2", "cuda:0"))])
+def test_only_what_may_be_used_is_put_together(monkeypatch: pytest.MonkeyPatch, visible: str, together: tuple[str, ...] | None) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = {d.id: d for d in local_devices()}
+    assert ("cuda:all" in found) == (together is not None)
+    if together:
+        assert found["cuda:all"].members == together
 
 
 def test_a_wrong_entry_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

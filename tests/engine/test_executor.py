@@ -173,7 +173,7 @@ def test_killed_by_the_kernel_for_memory_is_out_of_memory(start: Any, monkeypatc
     """The counter of the kernel is moved by hand: this machine offers no memory limit to an ordinary test."""
     started = start("hang")
     wait_for(started.reports)
-    monkeypatch.setattr("engine.executor._oom_kills", lambda: started.handle.oom_kills + 1)
+    monkeypatch.setattr("engine.executor.oom_kills", lambda: started.handle.oom_kills + 1)
     os.kill(started.handle.process.pid, signal.SIGKILL)
     result = started.result()
     assert result.status is Status.OUT_OF_MEMORY
@@ -185,7 +185,7 @@ def test_killed_by_the_kernel_for_memory_is_out_of_memory(start: Any, monkeypatc
 def test_our_own_kill_is_never_out_of_memory(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     started = start("hang")
     wait_for(started.reports)
-    monkeypatch.setattr("engine.executor._oom_kills", lambda: started.handle.oom_kills + 1)
+    monkeypatch.setattr("engine.executor.oom_kills", lambda: started.handle.oom_kills + 1)
     assert started.killed().reason == "signal 9: killed from outside"
 
 

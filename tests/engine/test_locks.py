@@ -26,6 +26,7 @@ print(lock.try_acquire("run 7.1"), flush=True)
 time.sleep(600)
 """
 
+BOTH = Device("cuda:all", "cuda", "2 GPUs", "here", 2**31, members=("cuda:1", "cuda:0"))
 GPUS = [Device(f"cuda:{i}", "cuda", "a GPU", "here", 2**30) for i in range(3)]
 
 
@@ -87,6 +88,33 @@ def test_gpus_share_the_machine_and_a_cpu_run_has_it_alone() -> None:
     cpu.release()
     assert first.try_acquire()
     first.release()
+
+
+@pytest.mark.parametrize("one", [0, 1])
+def test_two_gpus_together_and_each_of_them_exclude_each_other(one: int) -> None:
+    both, single, third = DeviceLock(BOTH), DeviceLock(GPUS[one]), DeviceLock(GPUS[2])
+    assert single.try_acquire("run 1.1") and not both.try_acquire()
+    assert both.in_use_by() == f"cuda:{one} is in use by pid {os.getpid()} (run 1.1)"
+    assert third.try_acquire(), "which is none of the two"
+    single.release()
+    assert both.try_acquire("run 2.1") and len(both.filenos()) == 3
+    assert not single.try_acquire() and single.in_use_by().endswith("(run 2.1)")
+    both.release()
+    assert single.try_acquire()
+    single.release()
+    third.release()
+
+
+def test_who_waits_for_two_gpus_keeps_the_first_and_nobody_waits_in_a_circle() -> None:
+    second, both, rival, first = DeviceLock(GPUS[1]), DeviceLock(BOTH), DeviceLock(BOTH), DeviceLock(GPUS[0])
+    assert second.try_acquire() and not both.try_acquire() and not rival.try_acquire()
+    assert not first.try_acquire(), "kept for the one that waits"
+    second.release()
+    assert not rival.try_acquire(), "it has taken nothing that the other waits for"
+    assert both.try_acquire()
+    both.release()
+    assert rival.try_acquire()
+    rival.release()
 
 
 def test_a_gpu_waits_for_the_cpu_run_of_another_process() -> None:

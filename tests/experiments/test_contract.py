@@ -55,8 +55,8 @@ def test_workload_metrics_are_known(cls: type[Workload]) -> None:
 
 @pytest.mark.parametrize("device", [CPU, GPU], ids=lambda d: d.kind)
 @pytest.mark.parametrize("model", [ModelSpec(source="bundled", name="smollm2-135m"), ModelSpec(source="shape", name="gpt2")], ids=str)
-def test_every_pair_is_supported_or_says_why_not(device: Device, model: ModelSpec) -> None:
-    workload = discover().workload("generation")
+@pytest.mark.parametrize("workload", [discover().workload("generation"), discover().workload("training_step")], ids=lambda w: w.name)
+def test_every_pair_is_supported_or_says_why_not(workload: Workload, device: Device, model: ModelSpec) -> None:
     for a, b in itertools.product(TECHNIQUES, repeat=2):
         stack = [a()] if a is b else [a(), b()]
         reason = unsupported_stack(stack, device, model, workload)

@@ -40,6 +40,20 @@ def test_cpu_and_gpu_runs_alternate_and_gpus_run_together(db: Engine) -> None:
     assert any("cuda" in kinds for kinds in together[first_cpu:]), "the CPU run did not wait until no GPU run was left"
 
 
+def test_a_run_on_all_gpus_gets_its_turn_and_has_them_alone(db: Engine) -> None:
+    both = Device("cuda:all", "cuda", "2 GPUs", CPU.machine, 2**31, members=tuple(gpu.id for gpu in GPUS))
+    for _ in GPUS:
+        enqueue(db, "sleep-0.3", rounds=4, device="cuda")
+    enqueue(db, "sleep-0.3", device="cuda:all")
+    in_process(db, devices=[*GPUS, both]).run_forever(lambda: not {"queued", "running"} & set(statuses(db)))
+    assert set(statuses(db)) == {"succeeded"}
+    events = [(name, "ended" if what == "ended" else "began") for name, what in executions()]
+    began = events.index(("9.1", "began"))
+    assert events[began + 1] == ("9.1", "ended"), "nothing begins or ends beside it"
+    assert sum(what == "began" for _, what in events[:began]) == sum(what == "ended" for _, what in events[:began])
+    assert any(what == "began" for _, what in events[began + 2 :]), "it did not wait until no other run was left"
+
+
 def test_a_device_without_work_holds_up_no_other(db: Engine) -> None:
     """The idle CPU must not take the turn: while one GPU is busy for long, the other goes on with its queue."""
     enqueue(db, "sleep-8", device="cuda")

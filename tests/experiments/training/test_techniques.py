@@ -14,7 +14,7 @@ from engine.loading import NotAppliedError, collect_evidence, load_session
 from engine.memory import storage_bytes
 from engine.modelspec import ModelSpec
 from engine.registry import discover
-from engine.technique import Session, Technique, unsupported_stack
+from engine.technique import Session, Technique, processes_of, unsupported_stack
 
 CPU = find_device("cpu")
 GPU = Device("cuda:0", "cuda", "a GPU", "here", 2**37, (9, 0), "GPU-0")
@@ -23,6 +23,7 @@ WORKLOAD = discover().workload("training_step", {"learning_rate": 1e-2})
 HERE = [
     cls() for cls in discover().techniques.values()
     if cls.phase == "training" and cls.environment == CORE and unsupported_stack([cls()], CPU, MODEL, WORKLOAD) is None
+    and processes_of([cls()], CPU) is None  # what needs a group of processes: test_parallelism
 ]  # fmt: skip
 IDS = torch.tensor([[2, 40, 41, 42, 50, 60, 61, 7]] * 2)
 
@@ -111,6 +112,26 @@ def test_qlora_trains_beside_4_bit_weights(tiny_model_root: Path) -> None:
     assert evidence["lora"]["facts"]["base"] == ["Linear4bit"]
     losses = train(session)
     assert losses[-1] < losses[0]
+
+
+def test_qlora_trains_after_a_call_in_eval_mode(tiny_model_root: Path) -> None:
+    """Perplexity before training is such a call; bitsandbytes then packs the weights for inference where the CPU has AVX512-BF16."""
+    stack = [build("bnb_4bit"), build("lora")]
+    session = load(tiny_model_root, *stack)
+    with torch.no_grad():
+        session.model(IDS)
+    losses = train(session)
+    assert losses[-1] < losses[0]
+
+
+def test_adapters_that_get_no_gradient_are_found_out(tiny_model_root: Path) -> None:
+    lora = build("lora")
+    session = load(tiny_model_root, lora)
+    for layer in session.model.base_model.model.model.layers:
+        layer.mlp.register_forward_hook(lambda _module, _inputs, output: output.detach())
+        layer.self_attn.register_forward_hook(lambda _module, _inputs, output: (output[0].detach(), *output[1:]))
+    with pytest.raises(NotAppliedError, match="not applied: lora: 4 of 4 adapters get no gradient"):
+        collect_evidence(session, [lora])
 
 
 def test_states_are_as_large_as_the_optimizer_says(tiny_model_root: Path) -> None:

@@ -21,7 +21,7 @@ from engine.presets import parse_spec
 from engine.record import Record, add_run, new_record
 from engine.specs import ExperimentSpec, PlannedRun, RunKind, expand, run_spec
 
-Run = Callable[[ExperimentSpec, int, RunKind], RunResult]
+Run = Callable[..., RunResult]
 
 
 @pytest.fixture(scope="session")
@@ -74,10 +74,10 @@ def spec_of(model: str, workload: str, *variants: str, rounds: int = 1, **option
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs one variant in the real child process."""
+    """Runs one variant in the real child process. before: Python that the child runs before its work, to make a fault real."""
 
-    def one(spec: ExperimentSpec, variant: int, kind: RunKind) -> RunResult:
-        return _child(spec, PlannedRun(variant, 0, kind), tmp_path)
+    def one(spec: ExperimentSpec, variant: int, kind: RunKind, before: str = "") -> RunResult:
+        return _child(spec, PlannedRun(variant, 0, kind), tmp_path, before)
 
     return one
 
@@ -96,8 +96,9 @@ def run_all(tmp_path: Path) -> Callable[[ExperimentSpec], Record]:
     return every
 
 
-def _child(spec: ExperimentSpec, planned: PlannedRun, folder: Path) -> RunResult:
-    device, executor = find_device("cpu"), LocalExecutor()
+def _child(spec: ExperimentSpec, planned: PlannedRun, folder: Path, before: str = "") -> RunResult:
+    command = (sys.executable, "-c", f"{before}; import runpy; runpy.run_module('engine.worker', run_name='__main__')")
+    device, executor = find_device("cpu"), LocalExecutor(command) if before else LocalExecutor()
     handle = executor.start(run_spec(spec, planned, device), folder / f"run{time.monotonic_ns()}", device=device)
     while (result := executor.poll(handle)) is None:
         time.sleep(0.05)

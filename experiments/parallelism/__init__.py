@@ -1,0 +1,1 @@
+"""Training that is spread over several GPUs or processes."""
