@@ -29,6 +29,7 @@ class Training:
     autocast: context of every forward pass. scaler: a GradScaler, or None.
     last_only: context of the backward passes before the last of a step, in which ranks need not exchange gradients.
     skipped_steps: optimizer steps that the scaler left out because gradients overflowed.
+    region: context that names a part of the step; a profile sets torch's record_function, timed steps have none.
     """
 
     forward: Any
@@ -39,6 +40,7 @@ class Training:
     last_only: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     optimizer: Any = None
     skipped_steps: int = 0
+    region: Callable[[str], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
     def trainable(self) -> list[Any]:
         """The parameters that take gradients."""
@@ -66,13 +68,15 @@ class Training:
         losses: list[Any] = []
         for index, ids in enumerate(batches):
             with self.last_only() if index + 1 < len(batches) else contextlib.nullcontext():
-                with self.autocast():
+                with self.region("forward"), self.autocast():
                     loss = self.forward(input_ids=ids, labels=ids, use_cache=False).loss.mean() / len(batches)
                 _mark(marks, "forward")
-                (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+                with self.region("backward"):
+                    (loss if self.scaler is None else self.scaler.scale(loss)).backward()
                 _mark(marks, "backward")
             losses.append(loss.detach())
-        self._update()
+        with self.region("optimizer"):
+            self._update()
         _mark(marks, "optimizer")
         return sum(losses)
 
