@@ -52,10 +52,10 @@ def read(schema: Schema, prefix: str, state: Mapping[Any, Any]) -> tuple[dict[st
 
 
 def can_draw(field: Schema) -> bool:
-    """Whether there is a widget for such a field: numbers, choices, yes or no, text, lists of numbers, all perhaps optional."""
+    """Whether there is a widget for such a field: numbers, choices, yes or no, text, lists of numbers or names, all perhaps optional."""
     kind = _kind(field)
     if kind == "array":
-        return field_of_list(field).get("type") in _NUMBERS
+        return field_of_list(field).get("type") in (*_NUMBERS, "string")
     return "enum" in _inner(field) or kind in (*_NUMBERS, "boolean", "string")
 
 
@@ -135,7 +135,8 @@ def _bound(inner: Schema, name: str, of: type[int] | type[float]) -> int | float
 def _help(field: Schema) -> str | None:
     parts = [field.get("description", "")]
     if _kind(field) == "array":
-        parts.append("Several numbers with commas between them: 1, 4, 8")
+        several = "names with commas between them: q_proj, v_proj" if field_of_list(field)["type"] == "string" else "numbers with commas between them: 1, 4, 8"
+        parts.append(f"Several {several}")
     return ". ".join(p for p in parts if p) or None
 
 
@@ -143,7 +144,8 @@ def _value(name: str, field: Schema, shown: Any) -> Any:
     """What the widget holds as an option. Raises ValueError naming the field."""
     kind = _kind(field)
     if kind == "array":
-        return _numbers(name, str(shown or ""), _NUMBERS[field_of_list(field)["type"]])
+        of = field_of_list(field)["type"]
+        return _parts(str(shown or "")) if of == "string" else _numbers(name, str(shown or ""), _NUMBERS[of])
     if shown is None and not _optional(field):
         raise ValueError(f"{name}: give a number; {field['default']} is the default" if "default" in field else f"{name}: give a value")
     if kind == "string" and shown == "" and _optional(field):
@@ -151,10 +153,13 @@ def _value(name: str, field: Schema, shown: Any) -> Any:
     return shown
 
 
+def _parts(text: str) -> list[str]:
+    return [p for p in re.split(r"[,;\s]+", text) if p]
+
+
 def _numbers(name: str, text: str, of: type[int] | type[float]) -> list[int | float]:
-    parts = [p for p in re.split(r"[,;\s]+", text) if p]
     try:
-        return [of(p) for p in parts]
+        return [of(p) for p in _parts(text)]
     except ValueError:
         kind = "whole numbers" if of is int else "numbers"
         raise ValueError(f"{name}: {text!r} is not a list of {kind}; write for example 1, 4, 8") from None
