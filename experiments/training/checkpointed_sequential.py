@@ -8,8 +8,9 @@ What is held at the worst moment is
     L / n   inputs, one for each segment, and
     n       layers' activations, of the one segment that is being recomputed,
 
-which is least near n = sqrt(L) (https://arxiv.org/abs/1604.06174): n = 1 keeps every layer's input, n >= L recomputes the whole
-chain at once and holds all of it again. The price is the same for every n: one more forward pass.
+which is least near n = sqrt(L) where a layer keeps as much as its input is large (https://arxiv.org/abs/1604.06174), and near
+sqrt(L / a) where it keeps a times as much: n = 1 keeps every layer's input, n >= L recomputes the whole chain at once and holds
+all of it again. The price is the same for every n: one more forward pass.
 
 Two things make it exact. The segment is recomputed with the random numbers of the first time (preserve_rng_state), or dropout
 would drop other elements than those that the loss came from. And use_reentrant=False recomputes with autograd's own hooks: the
