@@ -5,6 +5,7 @@ Knows no widget; callbacks of the form change it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +18,14 @@ from engine.devices import Device
 from engine.modelspec import ModelSpec
 from engine.presets import parse_spec
 from engine.registry import readable
-from engine.specs import ExperimentSpec, RunKind, TechniqueSpec, VariantSpec, default_name, expand, new_id
+from engine.specs import ExperimentSpec, TechniqueSpec, VariantSpec, default_name, expand, new_id
 from engine.technique import SLOT_ORDER, Slot
 
 OTHER_MODEL = "another model"
 AS_STORED = "the model as stored"
 BLANK: dict[str, Any] = {
     "title": "My experiment", "model": {"source": "bundled", "name": "smollm2-135m"}, "device": "cpu", "rounds": 3, "baseline": None,
-    "workload": {"name": "generation", "options": {}}, "variants": [], "seed": 0, "timeout_seconds": 3600,
+    "workload": {"name": "generation", "options": {}}, "variants": [], "seed": 0, "timeout_seconds": 3600, "profile": False,
 }  # fmt: skip
 
 Row = dict[str, Any]
@@ -37,7 +38,7 @@ def begin(workloads: Sequence[Row], models: Sequence[str], spec: Row | None = No
         return
     model = str(ModelSpec.model_validate(spec["model"]))
     named = {"title": spec["title"], "device": spec["device"], "rounds": spec["rounds"], "seed": spec["seed"],
-             "timeout": spec["timeout_seconds"], "threads": spec.get("threads"), "workload": spec["workload"]["name"],
+             "timeout": spec["timeout_seconds"], "profile": spec["profile"], "threads": spec.get("threads"), "workload": spec["workload"]["name"],
              "model": model if model in models else OTHER_MODEL, "model_text": "" if model in models else model}  # fmt: skip
     for name, value in named.items():
         state[f"new_{name}"] = value
@@ -125,7 +126,7 @@ def spec(workloads: Sequence[Row]) -> ExperimentSpec:
     return parse_spec({
         "title": state["new_title"], "model": model_name(), "device": state["new_device"], "rounds": state["new_rounds"],
         "baseline": None if state["new_baseline"] == AS_STORED else state["new_baseline"], "seed": state["new_seed"],
-        "timeout_seconds": state["new_timeout"], "threads": state["new_threads"],
+        "timeout_seconds": state["new_timeout"], "threads": state["new_threads"], "profile": state["new_profile"],
         "workload": {"name": workload["name"], "options": options}, "variants": state["new_variants"],
     })  # fmt: skip
 
@@ -139,24 +140,21 @@ def request_key(*, arrived: bool) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """What pressing Run would start. seconds: None where nothing like it was measured before."""
+    """What pressing Run would start. runs: {kind: how many}. seconds: None where nothing like it was measured before."""
 
     variants: int
     rounds: int
-    speed: int
-    quality: int
+    runs: dict[str, int]
     seconds: float | None
 
 
 def plan(spec: ExperimentSpec, past_seconds: dict[str, float]) -> Plan:
     """past_seconds: median seconds of a run by kind, from earlier runs of this model."""
-    runs = expand(spec)
-    quality = sum(r.kind is RunKind.QUALITY for r in runs)
-    counts = {"speed": len(runs) - quality, "quality": quality}
-    needed = [kind for kind, count in counts.items() if count]
-    known = all(kind in past_seconds for kind in needed)
-    seconds = sum(counts[kind] * past_seconds[kind] for kind in needed) if known else None
-    return Plan(len(spec.variants), spec.rounds, counts["speed"], quality, seconds)
+    counts = Counter(r.kind.value for r in expand(spec))
+    # a profile loads the model and does a few steps, as a speed run does at least
+    past = {"profile": past_seconds["speed"]} | past_seconds if "speed" in past_seconds else past_seconds
+    known = all(kind in past for kind in counts)
+    return Plan(len(spec.variants), spec.rounds, dict(counts), sum(n * past[kind] for kind, n in counts.items()) if known else None)
 
 
 def offered(schedulers: Sequence[Row], local: Sequence[Device]) -> list[Device]:

@@ -95,6 +95,7 @@ def workload(workloads: list[dict[str, Any]]) -> None:
     st.caption(words.escape(row["summary"]))
     forms.draw(row["options"], draft.workload_key(row["name"]), columns=3)
     st.number_input("Rounds", 1, 50, value=None, key="new_rounds", persist_state="session", help="At least 3 for a verdict; 5 are better.")
+    st.toggle("Profile a few steps of each variant", key="new_profile", persist_state="session", help="In a run of its own, so that no timing is disturbed.")
     with st.expander("Seed, threads, time limit"):
         st.number_input("Seed", 0, 2**31 - 1, value=None, key="new_seed", persist_state="session")
         st.number_input("CPU threads", 1, 1024, value=None, key="new_threads", persist_state="session", placeholder="all usable cores")

@@ -55,7 +55,7 @@ def cancel_run(run_id: int) -> None:
 
 def run_line(row: dict[str, Any]) -> str:
     """A running run in one line of Markdown: what it is, what it does, since when."""
-    parts = [words.escape(row["variant"]), f"round {row['round'] + 1}" if row["kind"] == "speed" else "quality"]
+    parts = [words.escape(row["variant"]), f"round {row['round'] + 1}" if row["kind"] == "speed" else row["kind"]]
     state = "◼ cancelling" if row["cancel"] else "▶ " + words.escape(row["phase"] or "starting")
     return f"{' · '.join(parts)}: {state}, for {words.seconds_text(_age(row['started_at']))} on {words.escape(row['device'])}"
 

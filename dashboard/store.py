@@ -98,11 +98,11 @@ def catalogue() -> dict[str, list[dict[str, Any]]]:
 @st.cache_data(max_entries=24, show_spinner=False)
 def _past_seconds(url: str, experiment_id: str, token: str) -> dict[str, float]:
     found = queries.record(open_database(url), experiment_id, samples="none")
-    seconds: dict[str, list[float]] = {"speed": [], "quality": []}
+    seconds: dict[str, list[float]] = {}
     for run in found["runs"] if found else ():
         if run["status"] == "succeeded" and run["seconds"]:
-            seconds[run["kind"]].append(run["seconds"])
-    return {kind: statistics.median(values) for kind, values in seconds.items() if values}
+            seconds.setdefault(run["kind"], []).append(run["seconds"])
+    return {kind: statistics.median(values) for kind, values in seconds.items()}
 
 
 def past_seconds(model: str, device: str) -> dict[str, float]:

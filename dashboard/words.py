@@ -66,6 +66,11 @@ def change_text(ratio: Any) -> str:
     return "±0 %" if digits == "0.0" else f"{'+' if change > 0 else '−'}{digits} %"
 
 
+def percent_text(fraction: float) -> str:
+    """0.345 -> '34.5 %'."""
+    return f"{fraction * 100:.1f} %"
+
+
 def interval_text(low: Any, high: Any) -> str:
     """95 % interval of the change: '−76 % to −74 %'; empty where there is none."""
     first, last = change_text(low), change_text(high)

@@ -119,8 +119,8 @@ def progress(record: Record) -> Progress:
     runs = record["runs"]
     left = [r for r in runs if not Status(r["status"]).ended]
     timed = [r for r in runs if Status(r["status"]).ended and r["seconds"] is not None]
-    of_kind = {kind: [t["seconds"] for t in timed if t["kind"] == kind] for kind in ("speed", "quality")}
-    everything = of_kind["speed"] + of_kind["quality"]
+    of_kind = {kind: [t["seconds"] for t in timed if t["kind"] == kind] for kind in {r["kind"] for r in runs}}
+    everything = [t["seconds"] for t in timed]
     seconds = float(sum(medians.median(of_kind[r["kind"]] or everything) for r in left)) if timed else None
     phase = next((r["phase"] for r in runs if r["status"] == Status.RUNNING), None)
     return Progress(len(runs) - len(left), len(runs), phase, seconds)

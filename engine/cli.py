@@ -19,6 +19,7 @@ from rich.table import Table
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Measure LLM optimizations.")
 err = Console(stderr=True)
 
+Profile = Annotated[bool, typer.Option("--profile", help="Also profile a few steps of each variant, in a run of its own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of a table.")]
 
 
@@ -40,13 +41,14 @@ def run(
     bundle: Annotated[Path | None, typer.Option(help="Write the results to this file; no database is used.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an unfinished bundle.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Begin no new round after this time (with --bundle).")] = None,
+    profile: Profile = False,
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment in the foreground and print its verdicts. Exit code 1 where a run failed or is missing."""
     from engine.analysis import exit_code
     from engine.presets import load_spec
 
-    overrides = {k: v for k, v in (("rounds", rounds), ("model", model), ("device", device)) if v is not None}
+    overrides = _given(rounds=rounds, model=model, device=device, profile=profile or None)
     spec = load_spec(experiment, overrides)
     if (resume or max_seconds is not None) and bundle is None:
         raise ValueError("--resume and --max-seconds go with --bundle FILE")
@@ -58,6 +60,11 @@ def run(
         record, link = _run_in_database(spec)
     _print(record, link, as_json)
     raise typer.Exit(1 if left else exit_code(record))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that take the place of what the file says."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _run_to_bundle(spec: Any, bundle: Path, resume: Path | None, max_seconds: float | None) -> dict[str, Any]:
@@ -77,7 +84,7 @@ def _say_what_is_missing(record: dict[str, Any], spec: Any, experiment: str, ove
     from engine.foreground import missing
 
     if number := len(missing(record, spec)):
-        options = [word for name, value in overrides.items() for word in (f"--{name}", str(value))]
+        options = [word for name, value in overrides.items() for word in (f"--{name}", *([] if value is True else [str(value)]))]
         command = ["python", "-m", "engine", "run", experiment, *options, "--bundle", str(bundle), "--resume", str(bundle)]
         err.print(f"{number} runs are missing; go on with: {shlex.join(command)}", markup=False, highlight=False, soft_wrap=True)
     return number
@@ -128,13 +135,15 @@ def _print_verdicts(frame: Any) -> None:
 
 
 @app.command()
-def submit(experiment: str, rounds: int | None = None, model: str | None = None, device: str | None = None, as_json: AsJson = False) -> None:
+def submit(
+    experiment: str, rounds: int | None = None, model: str | None = None, device: str | None = None, profile: Profile = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Queue an experiment for a running scheduler and print its link."""
     from engine import api, settings
     from engine.presets import load_spec
 
-    overrides = {"rounds": rounds, "model": model, "device": device}
-    spec = load_spec(experiment, {k: v for k, v in overrides.items() if v is not None})
+    spec = load_spec(experiment, _given(rounds=rounds, model=model, device=device, profile=profile or None))
     experiment_id = api.submit(_database(), spec)
     link = settings.experiment_link(experiment_id)
     print(json.dumps({"id": experiment_id, "title": spec.title, "link": link}) if as_json else link)

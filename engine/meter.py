@@ -5,6 +5,7 @@ One line per point in results.jsonl, so that a process killed by the kernel stil
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -104,6 +105,16 @@ class Meter:
         can_reset = memory.reset_peak(self.device)
         result = call()
         return (memory.peaks(self.device) if can_reset else {}), result
+
+    def extra_peak_of(self, call: Callable[[], Sequence[Any]]) -> int | None:
+        """Bytes at the peak of a call above what is there before it and the tensors that it returns; None where this machine
+        cannot reset its high-water mark."""
+        gc.collect()
+        if not memory.reset_peak(self.device):
+            return None
+        before = memory.peaks(self.device)["peak_memory_bytes"]
+        results = call()
+        return max(memory.peaks(self.device)["peak_memory_bytes"] - before - memory.storage_bytes(*results), 0)
 
 
 def write_json(path: Path, data: Any) -> None:

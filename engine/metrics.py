@@ -111,6 +111,8 @@ METRICS: dict[str, Metric] = {
                "The optimizer's update, unscaling and clearing of gradients included."),
         Metric("training_tokens_per_second", "Training throughput", "tok/s", "speed", True, _SPEED,
                "Tokens that all ranks trained on / time from the first timed step to the end of the last."),
+        Metric("forward_backward_seconds", "Forward and backward pass", "s", "speed", False, _SPEED,
+               "One forward and one backward pass through all layers, without an optimizer."),
         Metric("weight_bytes", "Weights", "bytes", "memory", False, _MEMORY,
                "Counted from the real storage of every tensor the model holds, packed ones included. "
                "Of several processes that share the work, what one of them holds."),
@@ -131,6 +133,8 @@ METRICS: dict[str, Metric] = {
                "The same counter as the peak of a call, while loading and converting."),
         Metric("extra_peak_bytes", "Extra peak memory", "bytes", "memory", False, _MEMORY,
                "Peak of one pass above what its inputs and results need. GPU: torch allocator. CPU: high-water mark of the process."),
+        Metric("activation_bytes", "Activations kept", "bytes", "memory", False, _MEMORY,
+               "Bytes that are kept from the forward pass for the backward pass, inputs and parameters left out; counted as autograd keeps them."),
         Metric("optimizer_state_bytes", "Optimizer state", "bytes", "memory", False, _MEMORY,
                "Bytes of all tensors that the optimizer keeps between steps, counted from their real storage. "
                "Of several processes that share the work, what one of them keeps."),

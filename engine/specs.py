@@ -106,6 +106,7 @@ class ExperimentSpec(_Spec):
     seed: int = Field(0, ge=0, le=2**31 - 1)
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of a run; all usable cores if empty")
     timeout_seconds: int = Field(3600, ge=1, le=86_400, description="Time limit of one run")
+    profile: bool = Field(False, description="Also profile a few steps of each variant, in a run of its own")
 
     @model_validator(mode="after")
     def _checked(self) -> ExperimentSpec:
@@ -124,7 +125,7 @@ class ExperimentSpec(_Spec):
         if baseline not in names:
             raise ValueError(f"baseline: there is no variant {baseline!r}; the variants are {', '.join(names)}")
         variants.sort(key=lambda v: v.name != baseline)
-        runs = len(variants) * (self.rounds + 1)
+        runs = len(variants) * (self.rounds + 1 + self.profile)
         if runs > MAX_RUNS:
             raise ValueError(f"variants: {len(variants)} variants x {self.rounds} rounds is more than {MAX_RUNS} runs; ask for fewer")
         for field, value in (("variants", tuple(variants)), ("grid", ()), ("baseline", baseline)):
@@ -146,10 +147,11 @@ def default_name(stack: tuple[TechniqueSpec, ...]) -> str:
 
 
 class RunKind(StrEnum):
-    """A speed run measures time and memory, once per round; a quality run is made once per variant."""
+    """A speed run measures time and memory, once per round. A quality run, and a profile where asked for, are made once per variant."""
 
     SPEED = "speed"
     QUALITY = "quality"
+    PROFILE = "profile"
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def expand(spec: ExperimentSpec) -> list[PlannedRun]:
     """All runs in the order of execution.
 
     Rounds interleave the variants, forwards then backwards (A B C, C B A, ...), so that drift hits all alike. The quality
-    runs come after the first round, baseline first because the others are compared with its logits.
+    runs come after the first round, baseline first because the others are compared with its logits; profiles after them.
     """
     variants = range(len(spec.variants))
     runs: list[PlannedRun] = []
@@ -172,6 +174,8 @@ def expand(spec: ExperimentSpec) -> list[PlannedRun]:
         runs += [PlannedRun(v, round_, RunKind.SPEED) for v in order]
         if round_ == 0 and spec.workload.build().measures_quality() and spec.model.source != "shape":
             runs += [PlannedRun(v, 0, RunKind.QUALITY) for v in variants]
+        if round_ == 0 and spec.profile:
+            runs += [PlannedRun(v, 0, RunKind.PROFILE) for v in variants]
     return runs
 
 

@@ -38,6 +38,7 @@ class Training:
     predicted_state_bytes: bytes that the optimizer will keep of one parameter, from its shape and bytes per element.
     adapter: peft's model, where weights beside the frozen ones are trained.
     eager: whether operators run one by one, so that every tensor can be seen.
+    region: context that names a part of the step; a profile sets torch's record_function, timed steps have none.
     """
 
     forward: Any
@@ -51,6 +52,7 @@ class Training:
     predicted_state_bytes: Callable[[tuple[int, ...], int], int] = adamw_state_bytes
     adapter: Any = None
     eager: bool = True
+    region: Callable[[str], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
     def trainable(self) -> list[Any]:
         """The parameters that take gradients."""
@@ -82,13 +84,15 @@ class Training:
         losses: list[Any] = []
         for index, ids in enumerate(batches):
             with self.last_only() if index + 1 < len(batches) else contextlib.nullcontext():
-                with self.autocast():
+                with self.region("forward"), self.autocast():
                     loss = self.forward(input_ids=ids, labels=ids, use_cache=False).loss.mean() / len(batches)
                 _mark(marks, "forward")
-                (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+                with self.region("backward"):
+                    (loss if self.scaler is None else self.scaler.scale(loss)).backward()
                 _mark(marks, "backward")
             losses.append(loss.detach())
-        self._update()
+        with self.region("optimizer"):
+            self._update()
         _mark(marks, "optimizer")
         return sum(losses)
 

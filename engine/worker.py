@@ -88,10 +88,8 @@ def _measured(
             join(meter.device)
             meter.details["group"] = {"processes": ranks.count, "threads_of_each": threads}
         result["environment"] = fingerprint(device, spec.threads)
-        if spec.kind is RunKind.SPEED:
-            _speed(spec, stack, device, meter, result)
-        else:
-            _quality(spec, stack, device, meter, result)
+        of_kind = {RunKind.SPEED: _speed, RunKind.QUALITY: _quality, RunKind.PROFILE: _profile}
+        of_kind[spec.kind](spec, stack, device, meter, result)
         # loading is measured at no point: that it succeeded says nothing of the work that was asked for
         points = [m for m in meter.recorded if m.point]
         if points and not any(m.status is Status.SUCCEEDED for m in points):
@@ -183,6 +181,24 @@ def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter:
     result["details"]["quality"] = identity["protocol"]
     if reference.problem:
         result["details"]["quality_reference"] = reference.problem
+
+
+def _profile(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:
+    from engine.loading import collect_evidence
+    from engine.profiler import profile_call
+
+    _build_ahead(spec, stack, device, meter)
+    meter.phase("loading the model")
+    session = _load(spec, stack, device)
+    result["evidence"] = collect_evidence(session, stack)
+    step = spec.workload.build().profiled(session)
+    if step is None:
+        result["details"]["profile"] = {"not_measured": f"the workload {spec.workload.name} names no step to profile"}
+        return
+    meter.phase(f"profiling {step.what}")
+    sees_operators = session.plan.loader is None
+    found = profile_call(step.call, step.what, meter.device, Path(spec.artifacts_dir), sees_operators=sees_operators)
+    result["details"]["profile"] = found.model_dump(mode="json")
 
 
 def _write_reference(spec: RunSpec, device: Device, reference: "QualityReference") -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +16,15 @@ if TYPE_CHECKING:
     from engine.quality import QualityReference
     from engine.technique import Session
     from engine.training import Training
+
+
+@dataclass(frozen=True)
+class ProfiledStep:
+    """What a profile looks at: `call` does one step, `what` says in words what that is. The step may name its parts with
+    torch.profiler.record_function."""
+
+    what: str
+    call: Callable[[], Any]
 
 
 _HEAD_TEXT = {
@@ -68,6 +79,10 @@ class Workload(BaseModel):
     def run(self, session: Session, meter: Meter) -> None:
         """Measure speed and memory; every number goes through `meter.record`, as soon as it exists."""
         raise NotImplementedError
+
+    def profiled(self, session: Session) -> ProfiledStep | None:
+        """One small step of what `run` measures, for a profile; None where there is none, and the run says so."""
+        return None
 
     def measures_quality(self) -> bool:
         """Whether these options ask for a quality run (one per variant)."""

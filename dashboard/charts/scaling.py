@@ -1,6 +1,7 @@
 """A metric over one number of the points, sequence length for example, on two logarithmic axes: one line per variant.
 
-What ran out of memory is marked at the length where it did. Guides show what growth with n and with n^2 looks like.
+What ran out of memory is marked at the length where it did. Guides show what growth with n and with n^2 looks like. A point at
+0, which has no place on a logarithmic axis, is a level line: what it is without.
 """
 
 from __future__ import annotations
@@ -20,18 +21,20 @@ from engine.metrics import metric
 LEAST_POINTS = 3
 _HEIGHT = 460
 _AXIS = {"seq_len": "Sequence length, tokens", "new_tokens": "Generated tokens", "batch": "Batch size", "prompt_tokens": "Prompt tokens"}
+_AXIS_OF_CHOICES = {"checkpoint_every": "Layers per checkpoint"}
+"""Numbers that are chosen and are no size of the work: nothing grows with them as the guides do."""
 _GUIDES = {"O(n)": 1, "O(n²)": 2}
 
 
 def scaling_key(points: Sequence[Point]) -> str | None:
-    """The number that the points differ in, if it is one only and has at least 3 values; else None."""
+    """The number that the points differ in, if it is one only and has at least 3 values above 0; else None."""
     keys = dict.fromkeys(key for point in points for key in point)
     differing = [key for key in keys if len({point.get(key) for point in points}) > 1]
     if len(differing) != 1:
         return None
     values = {point.get(differing[0]) for point in points}
-    enough = len(values) >= LEAST_POINTS and all(isinstance(v, (int, float)) and v > 0 for v in values)
-    return differing[0] if enough else None
+    numbers = [v for v in values if isinstance(v, (int, float)) and v >= 0]
+    return differing[0] if len(numbers) == len(values) and sum(v > 0 for v in numbers) >= LEAST_POINTS else None
 
 
 def scaling_frame(summary: pd.DataFrame, metric_name: str) -> tuple[pd.DataFrame, str | None]:
@@ -47,48 +50,71 @@ def scaling_frame(summary: pd.DataFrame, metric_name: str) -> tuple[pd.DataFrame
 def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool) -> go.Figure:
     """frame: scaling_frame. Bars are 95 % intervals over rounds. A value of 0 has no place on a logarithmic axis."""
     colours = theme(dark)
+    lost = did_not_fit(frame, key)
+    levels, frame = frame[(frame["x"] == 0) & (frame["value"] > 0)], frame[frame["x"] > 0]
     drawn = frame[frame["value"] > 0]
-    s = scale(metric_name, list(drawn["value"]))
+    s = scale(metric_name, [*drawn["value"], *levels["value"]])
     figure = go.Figure()
-    if metric(metric_name).higher_is_better is False:
+    if key in _AXIS and metric(metric_name).higher_is_better is False:
         _guides(figure, drawn, s.factor, colours)
     for position, rows in drawn.groupby("position"):
         _line(figure, rows, metric_name, s.factor, colours, int(str(position)))
     finish(figure, colours, _HEIGHT)
-    lost = did_not_fit(frame)
-    y = [v * s.factor for v in drawn["value"]] or [1.0]
+    _levels(figure, levels, (frame["x"].min(), frame["x"].max()), key, metric_name, s.factor, colours)
+    y = [v * s.factor for v in (*drawn["value"], *levels["value"])] or [1.0]
     low, high = axis_range(min(y), max(y) * 1.3 ** (len(lost) and len(lost) + 1), True, False, room=0.08)
     _marks(figure, lost, high, frame["x"].min(), colours)
-    xs = list(drawn["x"]) + list(lost["x"]) or [1.0]
+    xs = list(drawn["x"]) + list(lost[lost["x"] > 0]["x"]) or [1.0]
     ticks = sorted(set(frame["x"]))
-    figure.update_xaxes(type="log", title_text=f"{_AXIS.get(key, key.replace('_', ' '))} (log scale)", tickvals=ticks,
+    figure.update_xaxes(type="log", title_text=f"{_axis_title(key)} (log scale)", tickvals=ticks,
                         ticktext=[f"{t:g}" for t in ticks], range=axis_range(min(xs), max(xs), True, False, room=0.06))  # fmt: skip
     figure.update_yaxes(type="log", title_text=s.title if s.log else f"{s.title}, log scale", range=[low, high])
     return figure
 
 
-def did_not_fit(frame: pd.DataFrame) -> pd.DataFrame:
-    """The row of each variant where it ran out of memory first; what was longer has not been tried."""
-    return frame[frame["status"] == Status.OUT_OF_MEMORY].sort_values("x").drop_duplicates("position").sort_values("position")
+def did_not_fit(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """The row of each variant where it ran out of memory first, what was longer has not been tried; of choices, every such row."""
+    lost = frame[frame["status"] == Status.OUT_OF_MEMORY].sort_values("x")
+    first = lost if key in _AXIS_OF_CHOICES else lost.drop_duplicates("position")
+    return first.sort_values("position", kind="stable")
 
 
 def describe(frame: pd.DataFrame, key: str, metric_name: str) -> str:
     """The chart in words: how far each variant got, and what the last step cost it."""
-    drawn = frame[frame["value"] > 0]
+    drawn = frame[(frame["value"] > 0) & (frame["x"] > 0)]
     if drawn.empty:
         return f"No {metric(metric_name).label.lower()} was measured yet."
-    axis = _AXIS.get(key, key.replace("_", " ")).partition(",")[0].lower()
+    axis = _axis_title(key).partition(",")[0].lower()
     text = f"{metric(metric_name).label} over {axis} of {drawn['position'].nunique()} variants."
     steps = []
     for _, rows in drawn.groupby("position"):
         if len(rows) > 1:
             before, last = rows.iloc[-2], rows.iloc[-1]
             steps.append(f"{last['variant']} {last['value'] / before['value']:.2g} times (from {before['x']:g} to {last['x']:g})")
+    for r in frame[(frame["value"] > 0) & (frame["x"] == 0)].itertuples():
+        text += f" {r.variant} at 0, the level line: {value_text(metric_name, r.value)}."
     if steps:
         text += f" The last step multiplies it: {', '.join(steps)}."
-    if lost := [f"{r.variant} at {r.x:g}" for r in did_not_fit(frame).itertuples()]:
+    if lost := [f"{r.variant} at {r.x:g}" for r in did_not_fit(frame, key).itertuples()]:
         text += f" Out of memory: {', '.join(lost)}."
     return text
+
+
+def _axis_title(key: str) -> str:
+    return (_AXIS | _AXIS_OF_CHOICES).get(key, key.replace("_", " "))
+
+
+def _levels(
+    figure: go.Figure, levels: pd.DataFrame, reach: tuple[float, float], key: str, metric_name: str, factor: float, colours: Theme
+) -> None:  # fmt: skip
+    """What each variant has at 0, across the whole chart."""
+    for r in levels.itertuples():
+        colour, _, _ = line_look(int(r.position), baseline=bool(r.baseline), colours=colours)
+        name = f"{chart_text(r.variant, 20)}, {key.replace('_', ' ')} 0"
+        figure.add_trace(go.Scatter(
+            x=list(reach), y=[r.value * factor] * 2, name=name, mode="lines", line=dict(color=colour, width=1.5, dash="dash"),
+            hovertemplate=f"<b>{name}</b><br>{_hover(r, metric_name)}<extra></extra>",
+        ))  # fmt: skip
 
 
 def _line(figure: go.Figure, rows: pd.DataFrame, metric_name: str, factor: float, colours: Theme, position: int) -> None:
@@ -132,9 +158,9 @@ def _marks(figure: go.Figure, lost: pd.DataFrame, top: float, first: float, colo
     for row, r in enumerate(lost.itertuples(), 1):
         colour, _, _ = line_look(int(r.position), baseline=bool(r.baseline), colours=colours)
         figure.add_trace(go.Scatter(
-            x=[r.x], y=[10 ** (top - row * math.log10(1.3))], mode="markers+text", showlegend=False, cliponaxis=False,
-            marker=dict(symbol="x", size=11, color=colour), text=[f"{chart_text(r.variant, 20)}: out of memory"], name="out of memory",
-            textposition="middle right" if r.x == first else "middle left", textfont=dict(size=11, color=colours.text),
+            x=[r.x or first], y=[10 ** (top - row * math.log10(1.3))], mode="markers+text", showlegend=False, cliponaxis=False,
+            marker=dict(symbol="x", size=11, color=colour), text=[f"{chart_text(r.variant, 20)}{'' if r.x else ' at 0'}: out of memory"], name="out of memory",
+            textposition="middle right" if r.x in (0, first) else "middle left", textfont=dict(size=11, color=colours.text),
             customdata=[[chart_text(r.variant, 60), STATUS[r.status], chart_text(r.reason or "", 120)]],
             hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
         ))  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import chart_choice, details, links, live, pages, results, show, store, tables, training, words
+from dashboard import chart_choice, details, links, live, pages, profiles, results, show, store, tables, training, words
 from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
 from engine.measurement import Status
@@ -29,11 +29,10 @@ def main() -> None:
     else:
         st.info("No run has a result yet. Tables and charts appear here by themselves.")
         link = links.permalink(experiment_id)
+    profiles.section(record)
     st.header("Behind the numbers", divider="gray")
-    for title, draw in {
-        "Runs and logs": details.runs, "Evidence that each technique took effect": details.evidence,
-        "Environment": details.environment,
-    }.items():  # fmt: skip
+    behind = {"Runs and logs": details.runs, "Evidence that each technique took effect": details.evidence, "Environment": details.environment}
+    for title, draw in behind.items():
         with st.expander(title):
             draw(record)
     st.header("Share and reproduce", divider="gray")

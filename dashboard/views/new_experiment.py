@@ -73,10 +73,9 @@ def _run(workloads: list[dict[str, Any]], devices: list[Device], key: str) -> No
         return
     plan = draft.plan(spec, store.past_seconds(draft.model_name(), spec.device))
     took = "no estimate yet: nothing like it was measured before" if plan.seconds is None else f"about {words.seconds_text(plan.seconds)}"
-    st.markdown(
-        f"**{plan.speed + plan.quality} runs**: {plan.variants} variants x {plan.rounds} rounds for speed and memory, "
-        f"and {plan.quality} for quality; {took}."
-    )
+    once = " and ".join(f"{plan.runs[kind]} for {kind}" for kind in plan.runs if kind != "speed")
+    rounds = f"{plan.variants} variants x {plan.rounds} rounds for speed and memory"
+    st.markdown(f"**{sum(plan.runs.values())} runs**: {rounds}{', and ' if once else ''}{once}; {took}.")
     if st.button("Run", type="primary", icon=":material/play_arrow:", key="new_run"):
         try:
             experiment_id = api.submit(store.database(), spec, request_key=key, devices=devices)

@@ -7,7 +7,6 @@ Time, memory and error come from passes of their own.
 from __future__ import annotations
 
 import functools
-import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -17,7 +16,7 @@ from pydantic import Field, field_validator
 from engine.measurement import Point
 from engine.modelspec import Head
 from engine.technique import Session
-from engine.workload import Workload
+from engine.workload import ProfiledStep, Workload
 from experiments.attention.exactness import head_errors
 from experiments.attention.kernels import attention_call
 from experiments.attention.stopwatch import Stopwatch
@@ -94,7 +93,7 @@ class AttentionKernel(Workload):
         }.items():
             meter.record(name, map(of, times), point, warmups=map(of, warmups))
         meter.phase(f"memory, length {length}")
-        if (extra := _extra_peak(meter, one_pass)) is not None:
+        if (extra := meter.extra_peak_of(one_pass)) is not None:
             meter.record("extra_peak_bytes", [extra], point)
 
     def _prepared(self, session: Session, length: int) -> Callable[[], list[Any]]:
@@ -145,6 +144,10 @@ class AttentionKernel(Workload):
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(self.memory_cap_gib * 2**30 / total, 1.0))
 
+    def profiled(self, session: Session) -> ProfiledStep:
+        self._cap_memory(session)
+        return ProfiledStep(f"one pass at length {self.seq_lens[0]}", self._prepared(session, self.seq_lens[0]))
+
     def measures_quality(self) -> bool:
         return True
 
@@ -168,15 +171,3 @@ class AttentionKernel(Workload):
             meter.record("attention_error", errors, point, value=max(errors))
 
         self._sweep(meter, self.quality_metrics, measure)
-
-
-def _extra_peak(meter: Meter, one_pass: Callable[[], list[Any]]) -> int | None:
-    """Bytes at the peak above inputs and results; None where this machine cannot reset its high-water mark."""
-    from engine import memory
-
-    gc.collect()
-    if not memory.reset_peak(meter.device):
-        return None
-    before = memory.peaks(meter.device)["peak_memory_bytes"]
-    results = one_pass()
-    return max(memory.peaks(meter.device)["peak_memory_bytes"] - before - memory.storage_bytes(*results), 0)

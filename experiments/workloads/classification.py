@@ -15,7 +15,7 @@ from engine.labelled import Labelled, load_labelled
 from engine.measurement import Point
 from engine.modelspec import Head
 from engine.technique import Session
-from engine.workload import Workload
+from engine.workload import ProfiledStep, Workload
 
 if TYPE_CHECKING:
     from engine.meter import Meter
@@ -71,6 +71,10 @@ class Classification(Workload):
         gc.collect()
         longest = max(batches, key=lambda b: b["input_ids"].numel())
         meter.record_peaks(meter.peak_of(lambda: _logits(session, longest))[0], point)
+
+    def profiled(self, session: Session) -> ProfiledStep:
+        batch = self._batches(session, self._data(session.texts_dir))[0]
+        return ProfiledStep(f"the forward pass of {len(batch['input_ids'])} texts", lambda: _logits(session, batch))
 
     def measures_quality(self) -> bool:
         return True

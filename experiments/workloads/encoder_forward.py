@@ -15,7 +15,7 @@ from engine.measurement import Point
 from engine.modelspec import Head
 from engine.technique import Session
 from engine.texts import load_text
-from engine.workload import Workload
+from engine.workload import ProfiledStep, Workload
 
 if TYPE_CHECKING:
     from engine.meter import Meter
@@ -86,6 +86,11 @@ class EncoderForward(Workload):
         # More tokens than one sequence may have are wanted here, cut into pieces below: the tokenizer need not warn.
         ids = session.tokenizer(text, return_tensors="pt", add_special_tokens=False, verbose=False).input_ids[0]
         return ids.repeat(-(-needed // len(ids)))[:needed].reshape(batch, length).to(session.torch_device)
+
+    def profiled(self, session: Session) -> ProfiledStep:
+        batch, length = min(self.batch_sizes), min(self.sequence_lengths)
+        ids = self._ids(session, batch, length)
+        return ProfiledStep(f"one forward pass, batch {batch} x {length} tokens", lambda: _hidden(session, ids))
 
     def measures_quality(self) -> bool:
         return self.sentences > 0

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from engine.measurement import Point
 from engine.technique import Session
 from engine.texts import load_text
-from engine.workload import Workload
+from engine.workload import ProfiledStep, Workload
 
 if TYPE_CHECKING:
     from engine.meter import Meter
@@ -32,6 +32,8 @@ _TIMED = (
 )
 # Warm-up ends when two calls in a row differ by less than this, or at the cap.
 _STEADY = 0.05
+_PROFILED_TOKENS = 8
+"""New tokens in a profile: one decoding step is like the next, and each adds thousands of events."""
 
 
 class _Call(NamedTuple):
@@ -183,6 +185,15 @@ class Generation(Workload):
         if len(stamps.times) != new_tokens:
             raise RuntimeError(f"generate() produced {len(stamps.times)} tokens, {new_tokens} were asked for")
         return _Call(stamps.times[0] - start, stamps.times[-1] - start, device)
+
+    def profiled(self, session: Session) -> ProfiledStep:
+        from engine.stamps import TokenRegions
+
+        short = self.model_copy(update={"new_tokens": min(self.new_tokens, _PROFILED_TOKENS)})
+        batch = self.batch_sizes[0]
+        ids = self.prompts(session, batch)
+        what = f"one generation of {short.new_tokens} tokens after {self.prompt_tokens}, batch {batch}"
+        return ProfiledStep(what, lambda: short.generate(session, ids, streamer=TokenRegions(short.new_tokens)))
 
     def measures_quality(self) -> bool:
         return self.quality_tokens > 0

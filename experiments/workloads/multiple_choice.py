@@ -13,7 +13,7 @@ from pydantic import Field
 from engine.labelled import Labelled, load_labelled
 from engine.measurement import Point
 from engine.technique import Session
-from engine.workload import Workload
+from engine.workload import ProfiledStep, Workload
 
 if TYPE_CHECKING:
     from engine.meter import Meter
@@ -47,6 +47,10 @@ class MultipleChoice(Workload):
             seconds.append(meter.now() - start)
         # Questions differ in length: the mean over all of them is the number.
         meter.record("seconds_per_example", seconds, {"dataset": self.dataset}, value=sum(seconds) / len(seconds))
+
+    def profiled(self, session: Session) -> ProfiledStep:
+        row = load_labelled(session.texts_dir, self.dataset, min(self.timed_examples, self.examples)).rows[0]
+        return ProfiledStep("one question with all its choices", lambda: self._scores(session, row))
 
     def measures_quality(self) -> bool:
         return True

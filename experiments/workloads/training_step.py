@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 from engine.measurement import Point, Status
 from engine.technique import Session
 from engine.texts import load_text, load_training_text
-from engine.workload import Workload
+from engine.workload import ProfiledStep, Workload
 from experiments.training.shares import Share, together
 
 if TYPE_CHECKING:
@@ -203,6 +203,18 @@ class TrainingStep(Workload):
         split = split_peak(session.model, training.optimizer, meter.device, lambda marks: training.step(micro_batches, marks))
         for name, value in max(session.ranks.gather(split), key=lambda of: sum(of.values())).items():
             meter.record(name, [value], point)
+
+    def profiled(self, session: Session) -> ProfiledStep:
+        from torch.profiler import record_function
+
+        assert session.training is not None, "load_session gives a training workload its Training"
+        training, batch = session.training, self.batch_sizes[0]
+        training.start()
+        session.model.train()
+        training.region = record_function
+        steps = self._steps(session, batch)
+        what = f"one optimizer step on {self.accumulation} x {batch} sequences of {self.seq_len} tokens"
+        return ProfiledStep(what, lambda: training.step(next(steps)))
 
     def measures_quality(self) -> bool:
         return self.quality_steps > 0

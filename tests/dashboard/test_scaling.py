@@ -100,6 +100,9 @@ def lines(figure: go.Figure) -> dict[str, Any]:
     [
         ([{"seq_len": n, "batch": 1} for n in LENGTHS], "seq_len"),
         ([{"batch": 1, "new_tokens": n} for n in (8, 16, 32)], "new_tokens"),
+        ([{"checkpoint_every": n} for n in (0, 1, 2, 4)], "checkpoint_every"),
+        ([{"checkpoint_every": n} for n in (0, 1, 2)], None),
+        ([{"x": n} for n in (-1, 1, 2, 4)], None),
         ([{"seq_len": 1}, {"seq_len": 2}], None),
         ([{"seq_len": n, "batch": n} for n in LENGTHS], None),
         ([{"text": t} for t in "abc"], None),
@@ -158,6 +161,41 @@ def test_out_of_memory_is_marked_at_the_length_where_it_happened(frame: pd.DataF
         "Kernel time over sequence length of 2 variants. The last step multiplies it: standard 4 times (from 128 to 256), "
         "flash 2 times (from 512 to 1024). Out of memory: standard at 512."
     )
+
+
+def over_segments(fits: tuple[bool, ...] = (True, True, True, True, True)) -> pd.DataFrame:
+    """A chain of layers over checkpoint_every 0, 1, 2, 4, 32: 100 MiB without checkpointing, least at 4."""
+    names, megabytes = (0, 1, 2, 4, 32), (100, 60, 40, 30, 95)
+    rows = [
+        {"variant": "chain", "position": 0, "baseline": True, "x": float(n), "value": mib * 2.0**20 if fit else math.nan, "low": math.nan,
+         "high": math.nan, "ratio": math.nan, "ci_low": math.nan, "ci_high": math.nan,
+         "status": "succeeded" if fit else "out_of_memory", "reason": None if fit else "no room"}
+        for n, mib, fit in zip(names, megabytes, fits, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_a_point_at_zero_is_a_level_line() -> None:
+    figure = scaling.scaling(over_segments(), "checkpoint_every", "extra_peak_bytes", dark=False)
+    found = lines(figure)
+    assert set(found) == {"chain", "chain, checkpoint every 0"}, "no guides: nothing grows with a choice"
+    assert list(found["chain"].x) == [1, 2, 4, 32]
+    level = found["chain, checkpoint every 0"]
+    assert list(level.x) == [1, 32] and list(level.y) == pytest.approx([100, 100])
+    assert figure.layout.yaxis.range[0] < math.log10(30) and math.log10(100) < figure.layout.yaxis.range[1]
+    assert list(figure.layout.xaxis.tickvals) == [1, 2, 4, 32]
+    assert figure.layout.xaxis.title.text == "Layers per checkpoint (log scale)"
+    words = scaling.describe(over_segments(), "checkpoint_every", "extra_peak_bytes")
+    assert words.startswith("Extra peak memory over layers per checkpoint of 1 variants. chain at 0, the level line: 100 MiB.")
+
+
+def test_of_choices_every_one_that_did_not_fit_is_marked() -> None:
+    """Without checkpointing and in one segment of all layers: in between it fits."""
+    frame = over_segments((False, True, True, True, False))
+    figure = scaling.scaling(frame, "checkpoint_every", "extra_peak_bytes", dark=False)
+    marks = {t.text[0]: list(t.x) for t in figure.data if t.name == "out of memory"}
+    assert marks == {"chain at 0: out of memory": [1], "chain: out of memory": [32]}
+    assert scaling.describe(frame, "checkpoint_every", "extra_peak_bytes").endswith("Out of memory: chain at 0, chain at 32.")
 
 
 def test_zeros_and_nothing_measured_are_no_error() -> None:

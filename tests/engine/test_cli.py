@@ -93,13 +93,15 @@ def test_a_failed_run_is_exit_code_1(tmp_path: Path) -> None:
 
 def test_missing_runs_are_exit_code_1_and_the_command_that_makes_them(tmp_path: Path) -> None:
     bundle = tmp_path / "out of time.json"
-    out = engine("run", tiny_file(tmp_path, variants=["float32"]), "--rounds", "2", "--bundle", str(bundle), "--max-seconds", "0", "--json")
+    out = engine("run", tiny_file(tmp_path, variants=["float32"]), "--rounds", "2", "--profile", "--bundle", str(bundle), "--max-seconds", "0", "--json")
     assert out.returncode == 1 and json.loads(out.stdout)["variants"][0]["status"] == "succeeded"
     said = " ".join(out.stderr.split()).partition("1 runs are missing; go on with: python -m engine ")
-    assert said[1], out.stderr
+    assert said[1] and "--rounds 2 --profile --bundle" in said[2], out.stderr
     again = engine(*shlex.split(said[2]), "--json")
     assert again.returncode == 0, again.stderr
-    assert [r["round"] for r in json.loads(bundle.read_text())["runs"]] == [0, 0, 1]
+    runs = json.loads(bundle.read_text())["runs"]
+    assert [(r["round"], r["kind"]) for r in runs] == [(0, "speed"), (0, "quality"), (0, "profile"), (1, "speed")]
+    assert runs[2]["details"]["profile"]["operators"] and runs[2]["measurements"] == [], "a bundle carries the table"
     assert "missing" not in again.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from engine.presets import load_spec, parse_spec, preset_names, to_yaml
 from engine.specs import RunKind, expand
@@ -29,6 +30,15 @@ def test_rounds_interleave_forwards_then_backwards_and_quality_is_once_baseline_
 
 def test_a_shape_has_no_quality_runs() -> None:
     assert all(r.kind is RunKind.SPEED for r in expand(spec(model="gpt2")))
+
+
+def test_profiles_are_made_once_after_the_quality_and_where_asked_for() -> None:
+    runs = expand(spec(profile=True))
+    assert [(r.kind.value, r.round, r.variant) for r in runs[3:9]] == [("quality", 0, v) for v in range(3)] + [("profile", 0, v) for v in range(3)]
+    assert len(runs) == 3 * 3 + 3 + 3 and sum(r.kind is RunKind.PROFILE for r in runs) == 3
+    assert [r.kind.value for r in expand(spec(model="gpt2", profile=True))].count("profile") == 3, "of a shape too"
+    assert all(r.kind is not RunKind.PROFILE for r in expand(spec()))
+    assert parse_spec(yaml.safe_load(to_yaml(spec(profile=True)))).profile is True
 
 
 def test_quality_can_be_turned_off() -> None:
@@ -77,8 +87,6 @@ def test_refusals(changes: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_yaml_round_trip(name: str) -> None:
-    import yaml
-
     preset = load_spec(name)
     assert parse_spec(yaml.safe_load(to_yaml(preset))) == preset
     assert parse_spec(preset.model_dump(mode="json")) == preset

@@ -17,6 +17,7 @@ from engine.devices import find_device
 from engine.loading import NotAppliedError, collect_evidence, load_session, weight_bytes
 from engine.memory import cache_bytes
 from engine.modelspec import Head, ModelSpec
+from engine.profiler import profile_call
 from engine.registry import discover
 from engine.technique import Session, Technique
 from experiments.runtime.onnx_files import OnnxLoader
@@ -69,6 +70,15 @@ def shown(session: Session, technique: Technique) -> str | dict[str, Any]:
     return facts
 
 
+def profiled(root: Path, artifacts: Path, technique: Technique) -> dict[str, Any]:
+    """A profile of a generation, as the worker makes it."""
+    workload = discover().workload("generation", {"prompt_tokens": 16, "new_tokens": 4})
+    session = load_session(ModelSpec(source="local", name="tiny"), [technique], find_device("cpu"), 0, root, root, root, workload, artifacts)
+    step = workload.profiled(session)
+    assert step is not None
+    return profile_call(step.call, step.what, "cpu", artifacts, sees_operators=session.plan.loader is None).model_dump(mode="json")
+
+
 def main(root: Path, artifacts: Path) -> None:
     found: dict[str, Any] = {"transformers": transformers.__version__, "torch": torch.__file__}
     plain = load(root, artifacts)
@@ -85,6 +95,7 @@ def main(root: Path, artifacts: Path) -> None:
         f"{technique.name}: {how}": shown(load(root, artifacts, broken), broken)
         for technique in (stack["onnxruntime"], stack["onnxruntime_int8"]) for how, broken in sabotages(technique).items()
     }  # fmt: skip
+    found["profile"] = profiled(root, artifacts, stack["onnxruntime"])
     for head in (Head.CLASSIFIER, Head.ENCODER):
         found[head] = {
             name: encoder_outputs(root, artifacts, head, *techniques)

@@ -119,6 +119,14 @@ def test_sabotage_is_found_out(found: dict[str, Any]) -> None:
     }
 
 
+def test_a_profile_has_the_parts_of_the_generation_and_no_shares(found: dict[str, Any]) -> None:
+    """torch's profiler does not see into another runtime, so shares of what it sees would be shares of next to nothing."""
+    profile = found["profile"]
+    assert {r["name"]: r["calls"] for r in profile["regions"]} == {"prefill": profile["steps"], "decode": 3 * profile["steps"]}
+    assert profile["shares"] is None and "another runtime than torch" in profile["shares_not_measured"]
+    assert profile["trace"]["sha256"] and "aten::argmax" in {o["name"] for o in profile["operators"]}
+
+
 def test_exports_are_made_once_and_whole(found: dict[str, Any]) -> None:
     """Of the language model float32, int8 and int8 per channel, of classifier and encoder two each; no profile is left behind."""
     assert len(found["folders"]) == 3 + 2 + 2 and not [n for n in found["folders"] if n.startswith("unfinished")]

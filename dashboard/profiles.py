@@ -1,0 +1,66 @@
+"""The profiles of an experiment's variants on its page: shares, operators, and the trace where this machine has it. Computes nothing."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import show, words
+from dashboard.charts import profile as charts
+from engine import settings
+from engine.metrics import format_bytes, format_seconds
+from engine.profiles import Profile, read_profile, trace_file
+from engine.record import Record
+
+
+def section(record: Record) -> None:
+    """Nothing where no profile was asked for. A variant without one says why."""
+    runs = {record["variants"][r["variant"]]["name"]: r for r in record["runs"] if r["kind"] == "profile"}
+    if not runs:
+        return
+    st.header("Where the time goes", divider="gray")
+    read = {name: read_profile(run) for name, run in runs.items()}
+    found = {name: p for name, p in read.items() if isinstance(p, Profile)}
+    for name, why in read.items():
+        if isinstance(why, str):
+            st.caption(words.escape(f"No profile of {name}: {why}"))
+    if not found:
+        return
+    st.caption("From a run of its own: a profiler slows what it watches, so compare shares, not seconds, and none of this with the speeds above.")
+    shares = charts.share_frame(found)
+    if len(shares):
+        device = next(p.device for p in found.values() if p.shares)
+        show.chart(charts.share_bars(shares, dark=show.dark()), charts.describe_shares(shares, device), "profile_shares")
+    name = str(st.selectbox("Operators of", list(found), key="profile_of"))
+    _operators(name, found[name])
+    _trace(record["experiment"]["id"], list(found).index(name), found[name])
+
+
+def _operators(name: str, profile: Profile) -> None:
+    steps = f"{profile.steps} times" if profile.steps > 1 else "once"
+    text = f"{name}: {profile.what}, {steps}, {format_seconds(profile.step_seconds)} each under the profiler."
+    if profile.shares_not_measured:
+        text += f" Shares are not measured: {profile.shares_not_measured}."
+    st.caption(words.escape(text))
+    frame = charts.operator_frame(profile)
+    figure = charts.operator_bars(frame, profile.device, dark=show.dark())
+    show.chart(figure, charts.describe_operators(frame, profile), "profile_operators")
+    show.table(charts.operator_table(frame, profile), "The largest operators with calls, times and memory.", "profile_table")
+    parts = charts.part_table(profile)
+    if len(parts):
+        show.table(parts, "Named regions of the step and, on a GPU, the kernels that ran.", "profile_parts")
+
+
+def _trace(experiment_id: str, position: int, profile: Profile) -> None:
+    trace = profile.trace
+    file = trace_file(settings.data_dir() / "artifacts", trace)
+    if file is None:
+        st.caption(words.escape(f"No trace was kept: {trace.absent or 'the run names none'}."))
+    elif not file.is_file():
+        st.caption("The trace is not on this machine: it stays in the data directory of the machine that measured, and bundles do not carry it.")
+        st.code(f"artifacts/traces/{file.name}", language=None, wrap_lines=True)
+    else:
+        st.download_button(
+            f"Chrome trace ({format_bytes(trace.size_bytes)})", file.read_bytes, file_name=f"trace_{experiment_id}_{position}.json.gz",
+            mime="application/gzip", key="download_trace", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+        st.caption("Open it in ui.perfetto.dev or chrome://tracing; both read it as it is.")
