@@ -14,6 +14,7 @@ from dashboard.charts.style import family_of
 from dashboard.decisive import Decisive, decisive
 from dashboard.links import ChartView
 from engine.cells import NOT_MEASURED
+from engine.flips import flips
 from engine.metrics import METRICS
 from engine.record import Record
 from engine.tradeoff import wide
@@ -81,6 +82,19 @@ def scaling_charts(summary: pd.DataFrame, decides: Decisive) -> None:
 def memory_chart(summary: pd.DataFrame, point: str | None, key: str) -> None:
     frame = memory.memory_frame(summary, point)
     show.chart(memory.memory_bars(frame, dark=show.dark()), memory.describe(frame), key)
+
+
+def quality(record: Record, summary: pd.DataFrame) -> None:
+    """Quality and likeness to the baseline; for labelled examples also which answers changed."""
+    show.table(tables.fidelity(summary), "Quality of every variant, and how like the baseline it is.", "fidelity")
+    st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
+    with_samples = store.record(record["experiment"]["id"], "quality")
+    if with_samples is not None and (found := flips(with_samples)):
+        show.table(tables.flips(found), "Right answers that each variant lost and gained against the baseline.", "flips")
+        st.caption(
+            "McNemar's exact test asks whether as many right answers would be lost and gained by chance; it looks at no other "
+            "examples. Its p is shown as it is; verdicts adjust it for all that is compared."
+        )
 
 
 def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
