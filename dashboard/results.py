@@ -14,6 +14,7 @@ from dashboard.charts.style import family_of
 from dashboard.decisive import Decisive, decisive
 from dashboard.links import ChartView
 from engine.cells import NOT_MEASURED
+from engine.flips import flips
 from engine.metrics import METRICS
 from engine.record import Record
 from engine.tradeoff import wide
@@ -96,6 +97,19 @@ def raw_samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
     text = {p: METRICS[p[0]].label + (f" ({p[1]})" if p[1] else "") for p in pairs}
     metric, point = st.selectbox("Metric", pairs, index=start, format_func=text.__getitem__, key="sample_metric")
     sample_chart(experiment_id, metric, point, "samples")
+
+
+def quality(record: Record, summary: pd.DataFrame) -> None:
+    """Quality and likeness to the baseline; for labelled examples also which answers changed."""
+    show.table(tables.fidelity(summary), "Quality of every variant, and how like the baseline it is.", "fidelity")
+    st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
+    with_samples = store.record(record["experiment"]["id"], "quality")
+    if with_samples is not None and (found := flips(with_samples)):
+        show.table(tables.flips(found), "Right answers that each variant lost and gained against the baseline.", "flips")
+        st.caption(
+            "McNemar's exact test asks whether as many right answers would be lost and gained by chance; it looks at no other "
+            "examples. Its p is shown as it is; verdicts adjust it for all that is compared."
+        )
 
 
 def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:

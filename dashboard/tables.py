@@ -8,7 +8,18 @@ from typing import Any
 import pandas as pd
 
 from dashboard.decisive import Decisive
-from dashboard.words import NOT_MEASURED, STATUS, VERDICT, change_text, interval_text, number, run_status, value_text
+from dashboard.words import (
+    NOT_MEASURED,
+    STATUS,
+    VERDICT,
+    change_text,
+    interval_text,
+    number,
+    p_text,
+    run_status,
+    value_text,
+)
+from engine.flips import Flips
 from engine.metrics import METRICS
 from engine.record import Record
 
@@ -81,7 +92,23 @@ def _value_or_why(rows: pd.DataFrame, name: str, position: int) -> str:
     if position not in rows.index:
         return STATUS[NOT_MEASURED]
     row = rows.loc[position]
-    return value_text(name, row["value"]) if number(row["value"]) is not None else str(VERDICT.get(row["verdict"], row["verdict"]))
+    if number(row["value"]) is None:
+        return str(VERDICT.get(row["verdict"], row["verdict"]))
+    text = value_text(name, row["value"])
+    if name == "prediction_agreement":  # one sample per example
+        text += f" ({round((1 - row['value']) * row['n_samples']):,} of {row['n_samples']:,} changed)"
+    return text
+
+
+def flips(found: Sequence[Flips]) -> pd.DataFrame:
+    """One row per variant and quality: right answers lost and gained against the baseline, and McNemar's p."""
+    return pd.DataFrame({
+        "Variant": [f.variant for f in found], "Quality": [METRICS[f.metric].label for f in found],
+        "Examples": [f.examples for f in found], "Right in both": [f.both for f in found],
+        "Right in the baseline alone": [f.only_baseline for f in found],
+        "Right in the variant alone": [f.only_variant for f in found],
+        "McNemar's p": [p_text(f.p) for f in found],
+    })  # fmt: skip
 
 
 def runs(record: Record) -> pd.DataFrame:

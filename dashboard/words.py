@@ -77,6 +77,11 @@ def interval_text(low: Any, high: Any) -> str:
     return f"{first} to {last}" if first and last else ""
 
 
+def p_text(p: float) -> str:
+    """'0.34', '0.012', '< 0.001'."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
 def seconds_text(seconds: float) -> str:
     """How long something takes, as people say it: '40 s', '6 min', '2 h 5 min'."""
     if seconds < 90:

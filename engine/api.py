@@ -51,6 +51,8 @@ def check(spec: ExperimentSpec, devices: Sequence[Device]) -> None:
     workload = spec.workload.build()
     if reason := workload.unsuitable_model(spec.model):
         raise ValueError(f"model: {reason}")
+    if problem := workload.unusable_data(settings.texts_dir()):
+        raise ValueError(problem)
     if positions is not None and workload.positions_needed() > positions:
         raise ValueError(
             f"workload: it needs {workload.positions_needed()} tokens of context, {spec.model} has {positions}; "

@@ -63,7 +63,7 @@ def _prepare_reviews(encoder: Path, folder: Path, texts_dir: Path) -> Path:
         made = aside / folder.name
         say(f"{folder.name}: fine-tuning {encoder.name} on movie reviews, once (minutes on a CPU)")
         shown = finetune(encoder, texts_dir / "reviews-train.jsonl", texts_dir / "reviews-heldout.jsonl", made)
-        more = {"recipe": RECIPE, "trained_on": SETS["movie-reviews"].member.facts(), **shown}
+        more = {"recipe": RECIPE, "trained_on": SETS["movie-reviews"].source.facts(), **shown}
         write_facts(made / "lab.json", _WEIGHTS, more, made.iterdir())
         _put(made, folder)
     say(f"{folder.name}: accuracy {shown['held_out_accuracy']:.4f} on {shown['held_out_examples']} held-out reviews")

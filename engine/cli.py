@@ -114,6 +114,7 @@ def _print(record: dict[str, Any], link: str | None, as_json: bool) -> None:
         print(json.dumps(document(record, link), allow_nan=False))
     else:
         _print_verdicts(summary(record))
+        _print_flips(record)
         if link:
             print(link)
 
@@ -132,6 +133,16 @@ def _print_verdicts(frame: Any) -> None:
             str(row["verdict"] or "") + (f" ({row['reason']})" if row["reason"] else ""),
         )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _print_flips(record: dict[str, Any]) -> None:
+    from engine.flips import flips
+
+    table = Table("variant", "metric", "examples", "right in both", "baseline alone", "variant alone", "McNemar's p")
+    for f in flips(record):
+        table.add_row(f.variant, f.metric, *map(str, (f.examples, f.both, f.only_baseline, f.only_variant)), f"{f.p:.2g}")
+    if table.row_count:
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 @app.command()

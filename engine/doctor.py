@@ -10,13 +10,14 @@ from typing import Any
 from engine import api, settings
 from engine.devices import cuda_devices, local_devices
 from engine.environments import ENVIRONMENTS
+from engine.labelled import missing_sets
 from engine.metrics import format_bytes
 
 _PACKAGES = ("torch", "transformers", "bitsandbytes", "torchao", "accelerate", "streamlit", "sqlalchemy")
 
 
 def examine() -> dict[str, Any]:
-    """Devices, packages, models, techniques per device, data directory. Changes nothing."""
+    """Devices, packages, models, data sets, techniques per device, data directory. Changes nothing."""
     devices = local_devices()
     data = settings.data_dir()
     existing = next(p for p in (data, *data.parents) if p.exists())
@@ -33,6 +34,7 @@ def examine() -> dict[str, Any]:
         },
         "models": [{k: r[k] for k in ("name", "source", "available", "reason")} for r in api.models()],
         "techniques": api.availability(devices),
+        "datasets": [{"name": n, "available": r is None, "reason": r} for n, r in missing_sets(settings.texts_dir()).items()],
         "text": "wikitext2-test" if (settings.texts_dir() / "wikitext2-test.txt").is_file() else "pydoc-topics (fallback)",
     }
 
@@ -47,6 +49,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         for name, e in report["environments"].items()
     ]
     out += [f"model     {m['name']}: {'available' if m['available'] else m['reason']}" for m in report["models"]]
+    out += [f"data set  {d['name']}: {'available' if d['available'] else d['reason']}" for d in report["datasets"]]
     for device in report["devices"]:
         out.append(f"device    {device['id']}: {device['name']}, {format_bytes(device['memory_bytes'])}")
         for name, reason in report["techniques"][device["id"]].items():

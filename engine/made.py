@@ -11,26 +11,33 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from engine.wheels import Member
+from typing import Any, Protocol
 
 _ASIDE = ".making-"
 
 
-def complete(folder: Path, facts: Path, member: Member) -> bool:
-    """Was it made from this very member, and do its files still have the sizes that were written?"""
+class Source(Protocol):
+    """What something is made from: a member of a wheel, or a file on the hub."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    def facts(self) -> dict[str, Any]: ...
+
+
+def complete(folder: Path, facts: Path, source: Source) -> bool:
+    """Was it made from this very source, and do its files still have the sizes that were written?"""
     try:
         recorded = json.loads(facts.read_text())
         sizes = {f: (folder / f).stat().st_size for f in recorded["files"]}
     except (OSError, ValueError, KeyError):
         return False
-    return bool(recorded["member_sha256"] == member.sha256 and sizes == recorded["files"])
+    return bool(recorded["member_sha256"] == source.sha256 and sizes == recorded["files"])
 
 
-def write_facts(path: Path, member: Member, more: dict[str, Any], files: Iterable[Path]) -> None:
+def write_facts(path: Path, source: Source, more: dict[str, Any], files: Iterable[Path]) -> None:
     sizes = {f.name: f.stat().st_size for f in sorted(files)}
-    facts = member.facts() | more | {"made": datetime.now(UTC).isoformat(timespec="seconds"), "files": sizes}
+    facts = source.facts() | more | {"made": datetime.now(UTC).isoformat(timespec="seconds"), "files": sizes}
     path.write_text(json.dumps(facts, indent=1) + "\n")
 
 

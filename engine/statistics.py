@@ -54,15 +54,20 @@ def p_value(x: Sequence[float], centre: float) -> float:
     return float(2 * stats.t.sf(abs(centre) / (s / math.sqrt(len(x))), len(x) - 1))
 
 
+def pair_counts(a: Sequence[float], b: Sequence[float]) -> tuple[int, int, int]:
+    """(both right, only a, only b) of 0/1 pairs."""
+    of_a, of_b = np.asarray(a, dtype=float) > 0.5, np.asarray(b, dtype=float) > 0.5
+    return int((of_a & of_b).sum()), int((of_a & ~of_b).sum()), int((of_b & ~of_a).sum())
+
+
 def paired_proportions(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:
     """(log of the ratio of the shares, half width of its 95 % interval, exact p-value of McNemar's test), of 0/1 pairs.
 
     With x both right, y only a, z only b: variance of the log ratio = (y + z) / ((x + y)(x + z)) (Nam and Blackwelder 2002);
     p = two-sided binomial test of y against y + z trials at 1/2 (McNemar 1947). Both shares must be above 0.
     """
-    right = np.asarray(a, dtype=float) > 0.5, np.asarray(b, dtype=float) > 0.5
-    only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
-    of_a, of_b = int(right[0].sum()), int(right[1].sum())
+    both, only_a, only_b = pair_counts(a, b)
+    of_a, of_b = both + only_a, both + only_b
     half = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt((only_a + only_b) / (of_a * of_b))
     p = float(stats.binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
     return math.log(of_a / of_b), half, p

@@ -68,6 +68,10 @@ class Workload(BaseModel):
         """Why this workload cannot use a model, in words that name the way out; None if it can, or only loading could tell."""
         return head_mismatch(self.head, model)
 
+    def unusable_data(self, texts_dir: Path) -> str | None:
+        """'field: reason' where the data that the options name are not on this machine, or not enough; None where they will do."""
+        return None
+
     def positions_needed(self) -> int:
         """The longest sequence that the model will see, in tokens; checked before queueing where the model's limit is known."""
         return 0

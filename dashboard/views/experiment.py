@@ -83,8 +83,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     training.memory_split(record, summary, view.point)
     training.loss_curves(record, summary)
     st.header("Quality and fidelity", divider="gray")
-    show.table(tables.fidelity(summary), "Quality of every variant, and how like the baseline it is.", "fidelity")
-    st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
+    results.quality(record, summary)
     st.header("Every metric", divider="gray")
     kind = tables.KINDS[st.segmented_control("Kind", list(tables.KINDS), default="All", required=True, key="kind") or "All"]
     show.table(tables.verdicts(summary, kind, decides.quality), "Every metric of every variant with interval and verdict.", "all_metrics")

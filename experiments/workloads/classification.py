@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.labelled import Labelled, load_labelled
+from engine.labelled import Labelled, load_labelled, unusable
 from engine.measurement import Point
 from engine.modelspec import Head
 from engine.technique import Session
@@ -36,11 +36,16 @@ class Classification(Workload):
     head: ClassVar[Head] = Head.CLASSIFIER
     pads: ClassVar[bool] = True
 
-    dataset: Literal["reviews", "prompt_injection"] = Field("reviews", description="Labelled texts; the model must know their labels")
+    dataset: Literal["reviews", "prompt_injection", "sst2"] = Field(
+        "reviews", description="Labelled texts; the model must know their labels. sst2 (872 texts) comes from the Hugging Face hub"
+    )
     examples: int = Field(1000, ge=8, le=100_000, description="Labelled texts, from the start of the set")
     batch_size: int = Field(32, ge=1, le=4096, description="Texts classified at once")
     max_length: int = Field(128, ge=4, le=131_072, description="Longer texts are cut to this many tokens")
     repeats: int = Field(1, ge=1, le=100, description="Timed passes over all examples within one run")
+
+    def unusable_data(self, texts_dir: Path) -> str | None:
+        return unusable(texts_dir, self.dataset, self.examples)
 
     def positions_needed(self) -> int:
         return self.max_length

@@ -1,6 +1,7 @@
 """Zero-shot multiple choice by log-likelihood, as lm-evaluation-harness does it: no example is shown, nothing is generated.
 
-A choice's score is the log-likelihood of its tokens after the question; normalized, it is divided by the choice's characters.
+A choice's score is the log-likelihood of its tokens after the question (acc); normalized, it is divided by the choice's
+characters (acc_norm). Letters and yes or no are scored in place of the choices where the harness does so, in harness_tasks.py.
 """
 
 from __future__ import annotations
@@ -10,20 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.labelled import Labelled, load_labelled
+from engine.labelled import Labelled, load_labelled, unusable
 from engine.measurement import Point
 from engine.technique import Session
 from engine.workload import ProfiledStep, Workload
+from experiments.workloads.harness_tasks import TASKS, HarnessTask
 
 if TYPE_CHECKING:
     from engine.meter import Meter
     from engine.quality import QualityReference
 
-_PROMPT = "Question: {question}\nAnswer:"
-
 
 class MultipleChoice(Workload):
-    """A language model's zero-shot accuracy on questions with two answers (PIQA)."""
+    """A language model's zero-shot accuracy on multiple-choice questions (PIQA, BoolQ and others)."""
 
     name: ClassVar[str] = "multiple_choice"
     label: ClassVar[str] = "Multiple choice (zero-shot)"
@@ -32,9 +32,18 @@ class MultipleChoice(Workload):
     quality_metrics: ClassVar[tuple[str, ...]] = ("accuracy_normalized", "accuracy", "prediction_agreement")
     decides: ClassVar[tuple[str, ...]] = ("seconds_per_example", "accuracy_normalized", "accuracy", "weight_bytes")
 
-    dataset: Literal["piqa"] = Field("piqa", description="Questions with their choices and the right answer")
+    dataset: Literal["piqa", "boolq", "commonsense_qa", "social_iqa", "openbookqa", "logiqa"] = Field(
+        "piqa", description="Questions with their choices and the right answer, worded as lm-evaluation-harness words them"
+    )
     examples: int = Field(1000, ge=8, le=100_000, description="Questions, from the start of the set")
     timed_examples: int = Field(20, ge=1, le=100_000, description="Of these, questions that are timed in each speed run")
+
+    @property
+    def task(self) -> HarnessTask:
+        return TASKS[self.dataset]
+
+    def unusable_data(self, texts_dir: Path) -> str | None:
+        return unusable(texts_dir, self.dataset, self.examples)
 
     def run(self, session: Session, meter: Meter) -> None:
         rows = load_labelled(session.texts_dir, self.dataset, min(self.timed_examples, self.examples)).rows
@@ -56,13 +65,14 @@ class MultipleChoice(Workload):
         return True
 
     def quality_protocol(self, texts_dir: Path) -> dict[str, Any]:
-        return self._data(texts_dir).protocol() | {"prompt": _PROMPT, "shots": 0, "normalized_by": "characters"}
+        task = {"task": self.task.name, "task_version": self.task.version, "prompt": self.task.prompt}
+        return self._data(texts_dir).protocol() | task | {"shots": 0, "normalized_by": "characters"}
 
     def write_quality_reference(self, session: Session, reference: QualityReference) -> None:
         from engine.quality import keep_outputs
 
         data = self._data(session.texts_dir)
-        keep_outputs(reference, _normalized(self._all_scores(session, data), data))
+        keep_outputs(reference, self._normalized(self._all_scores(session, data), data))
 
     def measure_quality(self, session: Session, meter: Meter, reference: QualityReference) -> None:
         from engine.predictions import record_accuracy, record_agreement
@@ -70,7 +80,7 @@ class MultipleChoice(Workload):
         data = self._data(session.texts_dir)
         point: Point = {"dataset": data.name, "examples": len(data.rows)}
         scores = self._all_scores(session, data, meter)
-        normalized = _normalized(scores, data)
+        normalized = self._normalized(scores, data)
         record_accuracy(meter, "accuracy_normalized", normalized.argmax(-1), data.labels, point)
         record_accuracy(meter, "accuracy", scores.argmax(-1), data.labels, point)
         record_agreement(meter, normalized, reference, point)
@@ -91,29 +101,39 @@ class MultipleChoice(Workload):
             rows.append(self._scores(session, row))
         return finite(torch.stack(rows), "accuracy")
 
+    def _normalized(self, scores: Any, data: Labelled) -> Any:
+        import torch
+
+        return scores / torch.tensor([[float(len(c)) for c in self.task.choices(row)] for row in data.rows])
+
     def _scores(self, session: Session, row: dict[str, Any]) -> Any:
         """Log-likelihood of each choice after the question, (choices,) float32 on the CPU; one padded call for all of them."""
         import torch
 
-        context = _PROMPT.format(question=row["question"])
-        start = len(session.tokenizer(context).input_ids)
-        # Question and choice are tokenized together and cut at the question's length, as the harness does.
-        encoded = [session.tokenizer(f"{context} {choice}").input_ids for choice in row["choices"]]
-        width = max(map(len, encoded))
+        encoded = [_encode(session, self.task.context(row), choice) for choice in self.task.choices(row)]
+        # Choices of one token each, like letters, come after the same tokens: those are seen once.
+        seen = list(dict.fromkeys(tuple(tokens[:-1]) for tokens, _ in encoded))
+        width = max(map(len, seen))
         # Padding stands at the end, where a causal model cannot look back at it from the tokens that count.
-        ids = torch.tensor([e + [0] * (width - len(e)) for e in encoded], device=session.torch_device)
-        mask = torch.tensor([[1] * len(e) + [0] * (width - len(e)) for e in encoded], device=session.torch_device)
+        ids = torch.tensor([[*s, *[0] * (width - len(s))] for s in seen], device=session.torch_device)
+        mask = torch.tensor([[1] * len(s) + [0] * (width - len(s)) for s in seen], device=session.torch_device)
         with torch.inference_mode():
             logits = session.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
         found = []
-        for one, tokens in zip(logits, encoded, strict=True):
-            logp = torch.log_softmax(one[start - 1 : len(tokens) - 1].float(), dim=-1)
-            targets = torch.tensor(tokens[start:], device=logp.device)
+        for tokens, scored in encoded:
+            one = logits[seen.index(tuple(tokens[:-1]))]
+            logp = torch.log_softmax(one[len(tokens) - 1 - scored : len(tokens) - 1].float(), dim=-1)
+            targets = torch.tensor(tokens[len(tokens) - scored :], device=logp.device)
             found.append(logp.gather(1, targets[:, None]).sum())
         return torch.stack(found).cpu()
 
 
-def _normalized(scores: Any, data: Labelled) -> Any:
-    import torch
+def _encode(session: Session, context: str, choice: str) -> tuple[list[int], int]:
+    """(tokens of question and choice, how many at the end are the choice's), as the harness has them.
 
-    return scores / torch.tensor([[float(len(c)) for c in row["choices"]] for row in data.rows])
+    Both are tokenized together and cut at the question's length. What is longer than the model's context is cut at its beginning.
+    """
+    start = len(session.tokenizer(context).input_ids)
+    tokens = list(session.tokenizer(f"{context} {choice}").input_ids)
+    limit = getattr(session.model.config, "max_position_embeddings", None)
+    return (tokens[-(limit + 1) :] if limit else tokens), len(tokens) - start

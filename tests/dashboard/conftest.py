@@ -62,6 +62,23 @@ def finished(title: str = "An experiment", experiment_id: str = "finished-experi
     return record
 
 
+def classified() -> dict[str, Any]:
+    """A classifier in fp32 and int8: 60 examples, 48 right in fp32; int8 loses 9 of them and gains 1."""
+    right, of_int8 = [1.0] * 48 + [0.0] * 12, [1.0] * 39 + [0.0] * 9 + [1.0] + [0.0] * 11
+    speeds = {"fp32": [100.0, 101.0, 99.0], "int8": [150.0, 151.0, 149.0]}
+    record = build_record(
+        {name: {"weight_bytes": [9e7, 9e7, 9e7], "examples_per_second": speed, "seconds_per_example": [1 / s for s in speed]}
+         for name, speed in speeds.items()},
+        quality={
+            "fp32": {"accuracy": right, "f1": [0.8]},
+            "int8": {"accuracy": of_int8, "f1": [0.7], "prediction_agreement": [float(a == b) for a, b in zip(right, of_int8, strict=True)]},
+        },
+        title="A classifier", experiment_id="classifier-experiment1",
+    )  # fmt: skip
+    record["experiment"]["spec"]["workload"] = {"name": "classification", "options": {"examples": 60}}
+    return record
+
+
 @pytest.fixture
 def experiment(db: Engine) -> str:
     """The id of a finished experiment in the database."""

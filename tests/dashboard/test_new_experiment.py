@@ -130,3 +130,10 @@ def test_an_experiment_can_be_run_again_with_changes(db: Engine, open_page: Open
     page = open_page("new_experiment", **{"from": experiment})
     assert page.text_input(key="new_title").value == "An experiment again"
     assert page.session_state["new_rounds"] == 5
+
+
+def test_a_set_of_texts_that_is_not_here_says_how_to_get_it_and_cannot_be_run(form: AppTest) -> None:
+    next(p for p in form.button_group if p.key == "new_preset").select("int8-vs-fp32-sst2").run()
+    assert not form.exception
+    assert "dataset: sst2 has not been fetched; run: python -m engine.bundled sst2, which needs the Hugging Face hub" in texts(form)
+    assert form.button(key="new_run").disabled

@@ -14,7 +14,7 @@ from db import liveness, queries, queue
 from db.records import import_record
 from engine import api
 from engine.presets import parse_spec
-from tests.dashboard.conftest import HOSTILE, finished, texts
+from tests.dashboard.conftest import HOSTILE, classified, finished, texts
 
 Open = Callable[..., Any]
 VIEWS = ("overview", "new_experiment", "queue", "experiments", "experiment")
@@ -70,6 +70,19 @@ def test_an_experiment_says_everything_that_was_found(db: Engine, experiment: st
     codes = [c.value for c in page.code]
     assert f"http://127.0.0.1:8501/experiment?id={experiment}" in codes
     assert any("baseline: float32" in c for c in codes), "the YAML that runs it again"
+
+
+def test_a_classifier_shows_accuracy_its_test_and_the_changed_answers(db: Engine, open_page: Open) -> None:
+    page = open_page("experiment", id=import_record(db, classified(), "imported"))
+    tables = [frame.value for frame in page.dataframe]
+    headline = tables[0].set_index("Variant")
+    assert headline.loc["int8", "Accuracy"] == "66.7 % · −17 % · ▼ worse"
+    assert headline.loc["int8", "Examples per second"].endswith("▲ better")
+    flips = next(t for t in tables if "McNemar's p" in t).set_index("Variant")
+    assert list(flips.loc["int8"]) == ["Accuracy", 60, 39, 9, 1, "0.021"]
+    assert any("83.3 % (10 of 60 changed)" in t.to_string() for t in tables)
+    assert "McNemar's exact test asks" in texts(page)
+    assert not any("Perplexity" in t for t in tables), "a classifier has none"
 
 
 def test_axes_and_point_come_from_the_link_and_go_back_into_it(db: Engine, experiment: str, open_page: Open) -> None:

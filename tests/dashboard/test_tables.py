@@ -8,8 +8,9 @@ import pytest
 from dashboard import tables
 from dashboard.decisive import Decisive
 from engine.analysis import summary
+from engine.flips import flips
 from engine.registry import discover
-from tests.dashboard.conftest import finished
+from tests.dashboard.conftest import classified, finished
 
 GENERATION = Decisive(discover().workloads["generation"].decides)
 
@@ -71,3 +72,13 @@ def test_runs_carry_their_reasons() -> None:
 ])  # fmt: skip
 def test_stacks_in_words(stack: list[dict[str, object]], text: str) -> None:
     assert tables.options_text(stack) == text
+
+
+def test_changed_predictions_are_counted_and_right_answers_lost_and_gained() -> None:
+    record = classified()
+    table = tables.fidelity(summary(record)).set_index("Variant")
+    assert table.loc["fp32", "Accuracy"] == "80.0 %" and table.loc["fp32", "Same predictions as the baseline"] == "is the baseline"
+    assert table.loc["int8", "Same predictions as the baseline"] == "83.3 % (10 of 60 changed)"
+    (row,) = tables.flips(flips(record)).to_dict("records")
+    assert (row["Variant"], row["Quality"], row["Examples"], row["Right in both"]) == ("int8", "Accuracy", 60, 39)
+    assert (row["Right in the baseline alone"], row["Right in the variant alone"], row["McNemar's p"]) == (9, 1, "0.021")

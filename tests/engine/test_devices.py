@@ -121,3 +121,4 @@ def test_the_doctor_says_why(driver: Any) -> None:
     driver.broken = {0}
     report = examine()
     assert "device    cuda:0: left out, the driver cannot read it (GPU is lost)" in lines(report)
+    assert "data set  boolq: boolq has not been fetched; run: python -m engine.bundled boolq" in lines(report)
