@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.distributed._tools.mem_tracker import MemTracker
@@ -45,7 +45,7 @@ def _tracker(model: Any, optimizer: Any, device: str) -> tuple[Any, int]:
     from torch.distributed.fsdp import FSDPModule
 
     if isinstance(model, FSDPModule):
-        return FSDPMemTracker(model, optimizer), 0
+        return FSDPMemTracker(cast(torch.nn.Module, model), optimizer), 0
     tracker = _Tracker()
     tracker.track_external(model, optimizer)
     # bitsandbytes keeps the scales of its weights beside the parameters, where the tracker does not look
