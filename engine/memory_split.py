@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.distributed._tools.mem_tracker import MemTracker
@@ -44,8 +44,8 @@ def _tracker(model: Any, optimizer: Any, device: str) -> tuple[Any, int]:
     from torch.distributed._tools.fsdp2_mem_tracker import FSDPMemTracker
     from torch.distributed.fsdp import FSDPModule
 
-    if issubclass(type(model), FSDPModule):
-        return FSDPMemTracker(model, optimizer), 0
+    if isinstance(model, FSDPModule):
+        return FSDPMemTracker(cast(torch.nn.Module, model), optimizer), 0
     tracker = _Tracker()
     tracker.track_external(model, optimizer)
     # bitsandbytes keeps the scales of its weights beside the parameters, where the tracker does not look

@@ -49,15 +49,24 @@ def gradient_sums(session: Session, first: int) -> Any:
     a backward pass on a sequence that begins with this token id. A sum of gradients is linear in them, so means show in it."""
     import torch
 
-    assert session.training is not None
     torch.manual_seed(session.seed)  # where there is dropout, it is the same in every pass
-    _loss(session, first).backward()
-    sums = []
-    for parameter in session.training.trainable():
-        held = parameter.grad.to_local() if hasattr(parameter.grad, "to_local") else parameter.grad
-        sums.append(0.0 if held is None else float(held.sum(dtype=torch.float64)))
-        parameter.grad = None
+    sums = [0.0 if g is None else float(g.sum(dtype=torch.float64)) for g in _gradients(session, _loss(session, first)).values()]
     return torch.tensor(sums, dtype=torch.float64)
+
+
+def _gradients(session: Session, loss: Any) -> dict[Any, Any]:
+    """Trainable parameter -> its gradient, or the part that this process holds; None where it gets none. None is left behind.
+
+    Not by torch.autograd.grad: what synchronizes ranks acts on whole backward passes only.
+    """
+    assert session.training is not None
+    if loss.requires_grad:
+        loss.backward()
+    found = {}
+    for parameter in session.training.trainable():
+        found[parameter] = parameter.grad.to_local() if hasattr(parameter.grad, "to_local") else parameter.grad
+        parameter.grad = None
+    return found
 
 
 def without_gradient(session: Session, parameters: list[Any]) -> int:
@@ -73,11 +82,10 @@ def without_gradient(session: Session, parameters: list[Any]) -> int:
         with torch.no_grad():
             _loss(session)
         session.model.train()
-        loss = _loss(session)
-        found = torch.autograd.grad(loss, parameters, allow_unused=True) if loss.requires_grad else [None] * len(parameters)
+        found = _gradients(session, _loss(session))
     finally:
         session.model.train(was_training)
-    return sum(gradient is None or not bool(gradient.any()) for gradient in found)
+    return sum(found[p] is None or not bool(found[p].any()) for p in parameters)
 
 
 def forward_runs(session: Session, blocks: list[Any]) -> list[int]:
@@ -85,8 +93,6 @@ def forward_runs(session: Session, blocks: list[Any]) -> list[int]:
 
     Counted at the first module inside each block: transformers recomputes a block's forward without the hooks of the block itself.
     """
-
-    assert session.training is not None
     runs: Counter[int] = Counter()
     handles = [
         next(block.children()).register_forward_hook(lambda _module, _inputs, _output, index=index: runs.update([index]))
@@ -95,10 +101,8 @@ def forward_runs(session: Session, blocks: list[Any]) -> list[int]:
     was_training = session.model.training
     try:
         session.model.train()
-        _loss(session).backward()  # not torch.autograd.grad: the wrappers that synchronize ranks act on whole backward passes
+        _gradients(session, _loss(session))
     finally:
-        for parameter in session.training.trainable():
-            parameter.grad = None
         session.model.train(was_training)
         for handle in handles:
             handle.remove()

@@ -88,10 +88,18 @@ def numbers(root: Path, *stack: Technique) -> dict[str, Any]:
     }
 
 
-def watched(root: Path, *stack: Technique) -> dict[str, Any]:
-    """Three steps of SGD, in the second of which it is followed what holds the memory: the split, and the parameters after all."""
+def followed(session: Session, parts: list[torch.Tensor]) -> dict[str, int]:
+    """What holds the memory in a step on these micro-batches."""
     from engine.memory_split import split_peak
 
+    training, ranks = session.training, session.ranks
+    assert training is not None
+    own = [ids[ranks.rank :: ranks.count] for ids in parts]
+    return split_peak(session.model, training.optimizer, "cpu", lambda marks: training.step(own, marks))
+
+
+def watched(root: Path, *stack: Technique) -> dict[str, Any]:
+    """Three steps of SGD, in the second of which it is followed what holds the memory: the split, and the parameters after all."""
     session = load(root, *stack)
     training, ranks = session.training, session.ranks
     assert training is not None
@@ -100,11 +108,10 @@ def watched(root: Path, *stack: Technique) -> dict[str, Any]:
     session.model.train()
     found: dict[str, Any] = {}
     for number, parts in enumerate(STEPS[:3]):
-        own = [ids[ranks.rank :: ranks.count] for ids in parts]
         if number == 1:
-            found["split"] = split_peak(session.model, training.optimizer, "cpu", lambda marks, own=own: training.step(own, marks))
+            found["split"] = followed(session, parts)
         else:
-            training.step(own)
+            training.step([ids[ranks.rank :: ranks.count] for ids in parts])
     return found | {"parameters": {name: whole(p) for name, p in session.model.named_parameters()}}
 
 
@@ -124,6 +131,7 @@ def beside_others(root: Path, technique: Technique) -> dict[str, Any]:
             collect_evidence(session, [other, technique])
             assert session.training is not None
             losses = train(session, session.training.make_optimizer, 3)
+            assert sum(followed(session, STEPS[0]).values()), cls.name
             found[cls.name] = losses if all(map(math.isfinite, losses)) else "its losses are not finite"
         else:
             found[cls.name] = refused
