@@ -61,7 +61,8 @@ def watch(call: Callable[[], Any], device: str) -> tuple[profile, int]:
 
 def _watched(call: Callable[[], Any], device: str, steps: int) -> profile:
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
-    with profile(activities=activities, record_shapes=True, profile_memory=True) as found:
+    found = profile(activities=activities, record_shapes=True, profile_memory=True)
+    with found:
         for _ in range(steps):
             with record_function(STEP):
                 call()
@@ -137,7 +138,7 @@ def _regions(averages: Iterable[Any]) -> tuple[Region, ...]:
 
 
 def _is_cpu(event: Any) -> bool:
-    return bool(event.device_type == torch.autograd.DeviceType.CPU)
+    return bool(event.device_type.name == "CPU")
 
 
 def _seconds(event: Any) -> float:
