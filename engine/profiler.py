@@ -61,7 +61,7 @@ def watch(call: Callable[[], Any], device: str) -> tuple[profile, int]:
 
 def _watched(call: Callable[[], Any], device: str, steps: int) -> profile:
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
-    found: profile = profile(activities=activities, record_shapes=True, profile_memory=True)
+    found = profile(activities=activities, record_shapes=True, profile_memory=True)
     with found:
         for _ in range(steps):
             with record_function(STEP):
