@@ -74,6 +74,7 @@ def profiled(root: Path, artifacts: Path, technique: Technique) -> dict[str, Any
     """A profile of a generation, as the worker makes it."""
     workload = discover().workload("generation", {"prompt_tokens": 16, "new_tokens": 4})
     session = load_session(ModelSpec(source="local", name="tiny"), [technique], find_device("cpu"), 0, root, root, root, workload, artifacts)
+    collect_evidence(session, [technique])
     step = workload.profiled(session)
     assert step is not None
     return profile_call(step.call, step.what, "cpu", artifacts, sees_operators=session.plan.loader is None).model_dump(mode="json")
