@@ -119,13 +119,12 @@ def model_row(model: ModelSpec) -> dict[str, Any]:
 
 
 def availability(devices: Sequence[Device]) -> dict[str, dict[str, str | None]]:
-    """{device id: {technique: reason or None}} on this machine, for default options, generating with a model of which nothing is known:
-    what a technique says of one model must not take it off the form for all others."""
-    workload = discover().workload("generation")
+    """{device id: {technique: reason or None}} on this machine, for default options, generating or training with a model of which
+    nothing is known: what a technique says of one model must not take it off the form for all others."""
+    found = discover()
+    use = {phase: found.workload("training_step" if phase == "training" else "generation") for phase in ("any", "inference", "training")}
     model = ModelSpec(source="local", name="any")
-    return {
-        d.id: {name: _reason(cls(), d, model, workload) for name, cls in discover().techniques.items()} for d in devices
-    }
+    return {d.id: {name: _reason(cls(), d, model, use[cls.phase]) for name, cls in found.techniques.items()} for d in devices}
 
 
 def _reason(technique: Technique, device: Device, model: ModelSpec, workload: Workload) -> str | None:

@@ -70,6 +70,7 @@ def test_every_technique_has_a_reason_or_is_available_on_every_device() -> None:
     assert set(answers) == {"cpu", "cuda:0"}
     assert answers["cpu"]["torch_dynamic_int8"] is None
     assert "CPUs only" in str(answers["cuda:0"]["torch_dynamic_int8"])
+    assert [answers["cpu"][name] for name in ("lora", "adamw", "ddp", "kv_cache")] == [None] * 4, "each is asked about what it is for"
     rows = {r["name"]: r for r in api.techniques(answers["cuda:0"])}
     assert not rows["torch_dynamic_int8"]["available"] and rows["torch_dynamic_int8"]["reason"]
 
