@@ -189,11 +189,10 @@ class Generation(Workload):
     def profiled(self, session: Session) -> ProfiledStep:
         from engine.stamps import TokenRegions
 
-        short = self.model_copy(update={"new_tokens": min(self.new_tokens, _PROFILED_TOKENS)})
-        batch = self.batch_sizes[0]
+        batch, new_tokens = self.batch_sizes[0], min(*self.new_tokens, _PROFILED_TOKENS)
         ids = self.prompts(session, batch)
-        what = f"one generation of {short.new_tokens} tokens after {self.prompt_tokens}, batch {batch}"
-        return ProfiledStep(what, lambda: short.generate(session, ids, streamer=TokenRegions(short.new_tokens)))
+        what = f"one generation of {new_tokens} tokens after {self.prompt_tokens}, batch {batch}"
+        return ProfiledStep(what, lambda: self.generate(session, ids, new_tokens, streamer=TokenRegions(new_tokens)))
 
     def measures_quality(self) -> bool:
         return self.quality_tokens > 0
