@@ -79,8 +79,8 @@ def copy(tmp_path: Path) -> Path:
     root = tmp_path / "copy"
     for package in ("engine", "db", "dashboard", "experiments", "tests"):
         shutil.copytree(REPOSITORY / package, root / package, ignore=shutil.ignore_patterns("__pycache__", "reference"))
-    for name in ("pyproject.toml", "LICENSE"):
-        shutil.copy(REPOSITORY / name, root / name)
+    for path in (REPOSITORY / "pyproject.toml", REPOSITORY / "LICENSE", *REPOSITORY.glob("requirements*.txt")):
+        shutil.copy(path, root)
     package = root / "experiments" / "temporary"
     package.mkdir()
     (package / "__init__.py").write_text('"""A package that a test adds."""\n')

@@ -141,6 +141,6 @@ def test_a_static_cache_needs_a_mask_that_the_gpu_flash_kernel_has_not() -> None
     assert "takes no mask" in (reason(attention(kernel="flash"), HOPPER, SHAPE, "generation", static) or "")
     assert reason(attention(kernel="flash"), CPU, BUNDLED, "generation", static) is None
     assert reason(attention(), HOPPER, SHAPE, "generation", static) is None
-    quantized = discover().technique("kv_cache", {"mode": "quantized"})
+    quantized = discover().technique("quantized_kv_cache")
     assert "which a quantized KV cache needs" in (availability.masks_without_kernel("flash", HOPPER, [quantized]) or "")
     assert availability.masks_without_kernel("flash", CPU, [quantized]) is None

@@ -16,7 +16,7 @@ import torch
 from engine.devices import find_device
 from engine.loading import NotAppliedError, collect_evidence, load_session
 from engine.memory import storage_bytes
-from engine.modelspec import Head, ModelSpec
+from engine.modelspec import ModelSpec
 from engine.registry import discover
 from engine.technique import Session, UnsupportedHereError
 from tests.tiny_model import make
@@ -28,9 +28,9 @@ IDS = torch.tensor([[2, 40, 41, 42, 50, 60, 61, 7]])
 LAYER = [(64, 64), (32, 64), (32, 64), (64, 64), (128, 64), (128, 64), (64, 128)]
 
 
-def load(root: Path, *names: str, model: ModelSpec = MODEL, head: Head = Head.CAUSAL_LM, **options: Any) -> Session:
+def load(root: Path, *names: str, model: ModelSpec = MODEL, workload: str = "generation", **options: Any) -> Session:
     stack = [discover().technique(name, options if name == "hqq" else {}) for name in names]
-    return load_session(model, stack, CPU, 0, root, root, root, head)
+    return load_session(model, stack, CPU, 0, root, root, root, discover().workload(workload))
 
 
 def logits(session: Session) -> torch.Tensor:
@@ -123,7 +123,7 @@ def test_gpt2_conv1d_layers_are_packed_with_their_biases(tmp_path: Path) -> None
 
 def test_a_classifier_keeps_its_head(tmp_path: Path) -> None:
     make(tmp_path / "tiny", "bert")
-    session = load(tmp_path, "hqq", head=Head.CLASSIFIER)
+    session = load(tmp_path, "hqq", workload="classification")
     assert type(session.model.classifier) is torch.nn.Linear
     assert collect_evidence(session, [discover().technique("hqq")])["hqq"]["facts"]["not_replaced"] == 1
 

@@ -11,7 +11,7 @@ from engine.analysis import rows
 from engine.devices import find_device
 from engine.loading import load_session
 from engine.measurement import Status
-from engine.modelspec import Head, ModelSpec
+from engine.modelspec import ModelSpec
 from engine.record import Record
 from engine.registry import discover
 from engine.specs import RunKind
@@ -44,7 +44,7 @@ def test_cosine_equals_an_independent_one(run: Run, tiny_models: Path) -> None:
     nowhere = tiny_models / "no-texts"
     stacks = ([], [discover().technique("bnb_4bit")])
     model = ModelSpec(source="local", name="tiny-bert")
-    base, other = (load_session(model, s, find_device("cpu"), 0, tiny_models, tiny_models, nowhere, Head.ENCODER) for s in stacks)
+    base, other = (load_session(model, s, find_device("cpu"), 0, tiny_models, tiny_models, nowhere, discover().workload("encoder_forward")) for s in stacks)
     cosines = []
     for sentence in workload._sentences(nowhere):  # type: ignore[attr-defined]
         inputs = base.tokenizer(sentence, return_tensors="pt", truncation=True, max_length=128).input_ids
@@ -78,7 +78,7 @@ def test_what_is_larger_than_what_did_not_fit_is_not_tried(tiny_models: Path, tm
 
     monkeypatch.setattr(encoder_forward, "_hidden", hidden)
     model = ModelSpec(source="local", name="tiny-bert")
-    session = load_session(model, [], find_device("cpu"), 0, tiny_models, tiny_models, tiny_models, Head.ENCODER)
+    session = load_session(model, [], find_device("cpu"), 0, tiny_models, tiny_models, tiny_models, discover().workload("encoder_forward"))
     meter = Meter(tmp_path, "cpu")
     workload = encoder_forward.EncoderForward(batch_sizes=(1, 2, 4), sequence_lengths=(8, 16), repeats=1, warmups=1)
     workload.run(session, meter)

@@ -25,7 +25,7 @@ PAIRS = [
 
 
 def load(root: Path, head: Head, *stack: Technique) -> Session:
-    return load_session(MODEL, stack, CPU, 0, root, root, root, head)
+    return load_session(MODEL, stack, CPU, 0, root, root, root, discover().workload(WORKLOADS[head]))
 
 
 def outputs(session: Session, head: Head) -> torch.Tensor:

@@ -11,7 +11,7 @@ from engine.analysis import rows
 from engine.devices import find_device
 from engine.loading import load_session
 from engine.measurement import Status
-from engine.modelspec import Head, ModelSpec
+from engine.modelspec import ModelSpec
 from engine.record import Record
 from engine.specs import RunKind
 from engine.technique import Session
@@ -32,7 +32,7 @@ QUESTIONS = [
 @pytest.fixture(scope="module")
 def llama(tiny_models: Path) -> Session:
     spec = ModelSpec(source="local", name="tiny-llama")
-    return load_session(spec, [], find_device("cpu"), 0, tiny_models, tiny_models, tiny_models, Head.CAUSAL_LM)
+    return load_session(spec, [], find_device("cpu"), 0, tiny_models, tiny_models, tiny_models)
 
 
 def log_likelihood(session: Session, context: str, choice: str) -> float:
