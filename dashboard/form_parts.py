@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import draft, forms, words
 from engine import api, settings
 from engine.devices import Device
+from engine.technique import SLOT_ORDER
 
 KINDS = ("cpu", "cuda")
 
@@ -48,7 +49,8 @@ def device(devices: list[Device]) -> None:
 
 def techniques(techniques: list[dict[str, Any]], reasons: dict[str, str | None]) -> None:
     st.caption("Tick techniques, then add them. The baseline is measured in every round, without being asked for.")
-    for family in dict.fromkeys(t["family"] for t in techniques):
+    # in the order in which they act on a model
+    for family in dict.fromkeys(t["family"] for t in sorted(techniques, key=lambda t: SLOT_ORDER[t["slot"]])):
         st.subheader(family.capitalize())
         columns = st.columns(2)
         for number, row in enumerate(t for t in techniques if t["family"] == family):
