@@ -13,15 +13,17 @@ from engine.meter import Meter, is_out_of_memory
 
 
 def measure_points(
-    meter: Meter, metrics: Sequence[str], points: Sequence[Mapping[str, int]], measure: Callable[[Point], None]
-) -> None:
+    meter: Meter, metrics: Sequence[str], points: Sequence[Mapping[str, int]], measure: Callable[[Point], None],
+    fixed: Mapping[str, int] | None = None,
+) -> None:  # fmt: skip
     """Measure every point in the order given. `metrics` are those that a point without room leaves unmeasured.
 
+    fixed: what all points have besides, which no reason need name.
     A point is not tried if one that is at most as large in every number did not fit. Other errors are raised.
     """
     lost: list[Mapping[str, int]] = []
     for numbers in points:
-        point: Point = dict(numbers)
+        point: Point = {**numbers, **(fixed or {})}
         if smaller := next((p for p in lost if all(numbers[key] >= p[key] for key in p)), None):
             meter.record_failure(metrics, point, Status.OUT_OF_MEMORY, f"not tried: {_words(smaller)} did not fit")
         elif reason := _no_room(measure, point):

@@ -85,27 +85,20 @@ class TrainingStep(Workload):
         return Training(forward=model, learning_rate=self.learning_rate)
 
     def run(self, session: Session, meter: Meter) -> None:
-        from engine.memory import release
+        from engine.points import measure_points
 
         training = self._started(session, meter)
-        for index, batch in enumerate(self.batch_sizes):
-            point: Point = {"batch": batch, "seq_len": self.seq_len}
-            try:
-                self._measure(session, training, meter, batch, point, first=index == 0)
-            except Exception as error:
-                from engine.meter import is_out_of_memory
 
-                if not is_out_of_memory(error):
-                    raise
-                reason = f"batch {batch}: {str(error).splitlines()[0][:300]}"
-            else:
-                continue
-            training.optimizer.zero_grad(set_to_none=True)
-            release(meter.device)
-            meter.record_failure((*_TIMED, *_MEMORY), point, Status.OUT_OF_MEMORY, reason)
-            for larger in self.batch_sizes[index + 1 :]:
-                meter.record_failure((*_TIMED, *_MEMORY), point | {"batch": larger}, Status.OUT_OF_MEMORY, f"not tried: batch {batch} did not fit")
-            return
+        def measure(point: Point) -> None:
+            batch = int(point["batch"])
+            try:
+                self._measure(session, training, meter, batch, point, first=batch == self.batch_sizes[0])
+            except Exception:
+                training.optimizer.zero_grad(set_to_none=True)  # what a step leaves that did not fit
+                raise
+
+        points = [{"batch": batch} for batch in self.batch_sizes]
+        measure_points(meter, (*_TIMED, *_MEMORY), points, measure, fixed={"seq_len": self.seq_len})
 
     def _started(self, session: Session, meter: Meter) -> Training:
         from engine.memory import logical_elements
