@@ -88,11 +88,11 @@ def _logits(session: Session, ids: torch.Tensor) -> torch.Tensor:
     """(1, tokens, vocabulary) of a window."""
     # the mask says nothing new (no padding), but an exported graph has it as an input
     mask = torch.ones_like(ids)
-    if session.cache is None:
+    if session.cache is None or not session.cache.lossy_steps:
         return session.model(ids, attention_mask=mask, use_cache=False).logits  # type: ignore[no-any-return]
-    cache, tokens = session.cache.new(), ids.shape[1]
+    cache, tokens = session.cache.new(1, ids.shape[1]), ids.shape[1]
     # the prompt's own tokens see each other exactly, so it is never more than half of the window
-    ends, steps = [min(sum(session.cache.steps), tokens // 2)], itertools.cycle(session.cache.steps)
+    ends, steps = [min(sum(session.cache.lossy_steps), tokens // 2)], itertools.cycle(session.cache.lossy_steps)
     while ends[-1] < tokens:
         ends.append(min(ends[-1] + next(steps), tokens))
     parts = [
@@ -233,8 +233,8 @@ def measure(session: Session, meter: Meter, chunks: list[torch.Tensor], referenc
 
     What keeps the baseline from writing the file is noted in `reference.problem`: its perplexity does not need the file.
     """
-    if session.cache is not None:
-        meter.details["quality_through_cache"] = {"tokens_at_once": session.cache.steps}
+    if session.cache is not None and session.cache.lossy_steps:
+        meter.details["quality_through_cache"] = {"tokens_at_once": session.cache.lossy_steps}
     base = None if reference.is_baseline or reference.problem else np.load(reference.path, mmap_mode="r")
     outputs = log_probabilities(session, chunks)
     if reference.is_baseline and reference.writes and not reference.path.exists():

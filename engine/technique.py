@@ -91,15 +91,16 @@ class ModelPlan:
 
 
 @dataclass(frozen=True)
-class LossyCache:
-    """A KV cache that changes what the model says, so that its quality has to be measured through it.
+class CacheSource:
+    """Where a generation gets its KV cache from, in place of the one that transformers would make.
 
-    new: makes an empty one (a transformers Cache). steps: as many tokens can be fed at once, in turn and over again, and all is as
-    if they had come one by one.
+    new: (sequences, positions) -> an empty transformers Cache with room for them. lossy_steps: empty where it keeps keys and values
+    exactly; else what the model says changes, so that quality is measured through it: as many tokens can be fed at once, in turn and
+    over again, and all is as if they had come one by one.
     """
 
-    new: Callable[[], Any]
-    steps: tuple[int, ...]
+    new: Callable[[int, int], Any]
+    lossy_steps: tuple[int, ...] = ()
 
 
 def _alone(value: Any) -> list[Any]:
@@ -123,7 +124,7 @@ class Session:
     """A loaded model in the child process. Techniques and workloads act on it in place.
 
     model, tokenizer: None where the workload loads none. generate_options: set by techniques, for every generation.
-    cache: set where the keys and values are not kept exactly. compile_seconds: set where the model is compiled on the way: the
+    cache: set where a technique makes the KV cache. compile_seconds: set where the model is compiled on the way: the
     seconds that this has taken so far; read after the workload, and recorded apart from its times.
     attention: (length, device, causal) -> function of q, k, v, for a workload that calls attention itself; None: the plain formula.
     workload: what will be done with it, for techniques and evidence that depend on it.
@@ -139,7 +140,7 @@ class Session:
     seed: int
     texts_dir: Path
     generate_options: dict[str, Any] = field(default_factory=dict)
-    cache: LossyCache | None = None
+    cache: CacheSource | None = None
     compile_seconds: Callable[[], float] | None = None
     attention: Callable[[int, str, bool], Callable[[Any, Any, Any], Any]] | None = None
     workload: Workload | None = None
@@ -150,9 +151,9 @@ class Session:
     def torch_device(self) -> str:
         return "cuda" if self.device.kind == "cuda" else "cpu"
 
-    def call_options(self) -> dict[str, Any]:
-        """Options of one `model.generate` call: each gets a cache of its own."""
-        return self.generate_options | ({"past_key_values": self.cache.new()} if self.cache else {})
+    def call_options(self, sequences: int, positions: int) -> dict[str, Any]:
+        """Options of one `model.generate` call that ends with so many positions, prompts included: each gets an empty cache."""
+        return self.generate_options | ({"past_key_values": self.cache.new(sequences, positions)} if self.cache else {})
 
 
 class UnsupportedHereError(Exception):

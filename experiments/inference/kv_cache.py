@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from engine.measurement import Evidence
-from engine.technique import Session, Slot, Technique
+from engine.technique import CacheSource, Session, Slot, Technique
+from experiments.inference.static_cache import StaticCaches
 from experiments.inference.used_cache import used_cache
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ class KvCache(Technique):
     def apply(self, session: Session) -> None:
         session.generate_options["use_cache"] = self.mode != "off"
         if self.mode == "static":
+            session.cache = CacheSource(StaticCaches(session).new)
             # It would make generate() compile on a GPU: that is another technique, so it is kept apart.
-            session.generate_options |= {"cache_implementation": "static", "disable_compile": True}
+            session.generate_options["disable_compile"] = True
 
     def evidence(self, session: Session) -> Evidence:
         """The cache object that a real generation of two tokens returns."""

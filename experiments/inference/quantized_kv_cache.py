@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from engine.measurement import Evidence
-from engine.technique import LossyCache, Session, Slot, Technique, UnsupportedHereError
+from engine.technique import CacheSource, Session, Slot, Technique, UnsupportedHereError
 from experiments.inference.used_cache import packed_evidence
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class QuantizedKvCache(Technique):
         config = session.model.config.get_text_config(decoder=True)
         self._check_heads(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
-        def new() -> Any:
+        def new(sequences: int, positions: int) -> Any:
             # axis 1 takes consecutive numbers of one head's vector for a group
             return QuantizedCache(
                 "hqq", session.model.config, nbits=self.bits, axis_key=1, axis_value=1, q_group_size=self.group_size,
@@ -63,12 +63,12 @@ class QuantizedKvCache(Technique):
             )  # fmt: skip
 
         try:
-            new()
+            new(1, 1)
         except ValueError as error:
             raise UnsupportedHereError(f"quantized_kv_cache: {error}") from error
         session.generate_options["use_cache"] = True
         # The last of `residual_length` waiting tokens comes alone: older transformers look at the length before it is added.
-        session.cache = LossyCache(new, (self.residual_length - 1, 1) if self.residual_length > 1 else (1,))
+        session.cache = CacheSource(new, (self.residual_length - 1, 1) if self.residual_length > 1 else (1,))
 
     def _check_heads(self, size: int) -> None:
         """hqq packs several groups into a row, which for an odd number of tokens only works out if each head's vector fills whole rows."""

@@ -22,7 +22,7 @@ def used_cache(session: Session) -> Any:
     ids = torch.tensor([[1, 2, 3]], device=session.torch_device)
     out = session.model.generate(
         ids, attention_mask=torch.ones_like(ids), max_new_tokens=2, min_new_tokens=2, do_sample=False,
-        return_dict_in_generate=True, **session.call_options(),
+        return_dict_in_generate=True, **session.call_options(1, ids.shape[1] + 2),
     )  # fmt: skip
     return out.past_key_values
 

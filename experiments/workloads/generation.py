@@ -166,7 +166,7 @@ class Generation(Workload):
             min_new_tokens=new_tokens,
             max_new_tokens=new_tokens,
             pad_token_id=0,
-            **session.call_options(),
+            **session.call_options(len(ids), ids.shape[1] + new_tokens),
             **extra,
         )
 

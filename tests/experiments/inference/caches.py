@@ -13,7 +13,7 @@ def generated(session: Session, prompt: int, new: int) -> tuple[list[int], Any]:
     ids = torch.arange(2, 2 + prompt).unsqueeze(0)
     out = session.model.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=new, min_new_tokens=new, pad_token_id=0,
-        return_dict_in_generate=True, **session.call_options(),
+        return_dict_in_generate=True, **session.call_options(1, prompt + new),
     )  # fmt: skip
     return [int(t) for t in out.sequences[0]], out.past_key_values
 
@@ -23,7 +23,7 @@ def assert_equals_token_by_token(session: Session, ids: torch.Tensor) -> None:
 
     assert session.cache is not None
     ((found, _),) = log_probabilities(session, [ids])
-    cache, prompt, logits = session.cache.new(), sum(session.cache.steps), []
+    cache, prompt, logits = session.cache.new(1, ids.shape[1]), sum(session.cache.lossy_steps), []
     with torch.inference_mode():
         for start, end in [(0, prompt), *((i, i + 1) for i in range(prompt, ids.shape[1]))]:
             mask = torch.ones(1, end, dtype=torch.int64)

@@ -70,7 +70,7 @@ def test_another_cache_than_asked_for_is_found_out(tiny_model_root: Path) -> Non
 def test_layers_that_pack_nothing_are_found_out(tiny_model_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = quantized()
     session = load(tiny_model_root, asked)
-    layer = type(session.cache.new().layers[0])  # type: ignore[union-attr]
+    layer = type(session.cache.new(1, 1).layers[0])  # type: ignore[union-attr]
     monkeypatch.setattr(layer, "_quantize", lambda self, tensor, axis: tensor.clone())
     monkeypatch.setattr(layer, "_dequantize", lambda self, tensor: tensor)
     with pytest.raises(NotAppliedError, match="a number takes 4 bytes, as many as it takes unpacked"):

@@ -16,7 +16,7 @@ from engine.loading import load_session
 from engine.modelspec import ModelSpec
 from engine.registry import discover
 from engine.settings import REPOSITORY
-from engine.technique import LossyCache, Session, Technique, unsupported_stack
+from engine.technique import CacheSource, Session, Technique, unsupported_stack
 from tests.experiments.inference.caches import assert_equals_token_by_token, generated
 
 CPU = find_device("cpu")
@@ -58,11 +58,24 @@ def test_quality_goes_through_a_lossy_cache_whatever_makes_it(tiny_model_root: P
     from transformers import QuantizedCache
 
     session = load(tiny_model_root)
-    session.cache = LossyCache(lambda: QuantizedCache("fp8", session.model.config), (16,))
+    session.cache = CacheSource(lambda *_: QuantizedCache("fp8", session.model.config), (16,))
     assert_equals_token_by_token(session, torch.arange(2, 98).unsqueeze(0))
     a, cache = generated(session, 8, 16)
     assert type(cache).__name__ == "QuantizedCache" and cache.get_seq_length() == 8 + 15
     assert generated(session, 8, 16)[0] == a, "each call has a cache of its own"
+
+
+def test_a_static_cache_stays_where_it_is_from_one_generation_to_the_next(tiny_model_root: Path) -> None:
+    """What torch.compile records for fixed addresses can be used again."""
+    session, plain = load(tiny_model_root, kv_cache(mode="static")), load(tiny_model_root)
+    first, cache = generated(session, 8, 16)
+    places = [(layer.keys.data_ptr(), layer.values.data_ptr()) for layer in cache.layers]
+    again, same = generated(session, 8, 16)
+    assert same is cache and places == [(layer.keys.data_ptr(), layer.values.data_ptr()) for layer in same.layers]
+    assert first == again == generated(plain, 8, 16)[0], "it is empty again"
+    longer, other = generated(session, 8, 32)
+    assert other is not cache and longer == generated(plain, 8, 32)[0]
+    assert {layer.keys.shape[2] for layer in other.layers} == {8 + 32}, "room for exactly what is asked for"
 
 
 @pytest.mark.slow
@@ -74,7 +87,8 @@ def test_exact_caches_give_the_real_model_the_same_tokens(bundled: Path) -> None
         session = load_session(model, stack, CPU, 0, bundled / "models", bundled / "models", bundled / "texts")
         ids = session.tokenizer("The capital of France is", return_tensors="pt").input_ids
         out = session.model.generate(
-            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=24, min_new_tokens=24, pad_token_id=0, **session.call_options()
+            ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=24, min_new_tokens=24, pad_token_id=0,
+            **session.call_options(1, ids.shape[1] + 24),
         )
         tokens[mode] = session.tokenizer.decode(out[0])
     assert tokens["off"] == tokens["dynamic"] == tokens["static"]
