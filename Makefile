@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# All tests, those that take long first, so that at the end no process waits for another.
+PYTEST_ARGS ?= tests/browser tests/experiments tests/engine tests
 # There while the environment is being changed. Left behind by something that was killed, it says: do not trust what is there.
 UNFINISHED := $(VENV)/.unfinished
 
@@ -26,7 +28,7 @@ test: lint
 	@$(BIN)/python -m engine.bundled
 	@$(BIN)/python -m engine.environments onnx
 	@$(BIN)/python -m engine.environments hqq
-	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev-stamp
 	@$(BIN)/ruff check .

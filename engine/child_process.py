@@ -15,7 +15,11 @@ from collections.abc import Collection, Iterator
 PARENT_VARIABLE = "LAB_PARENT_PID"
 MARK_VARIABLE = "LAB_RUN"
 """Carries the mark of a run; every process that the run starts inherits it."""
+MESSAGE_BYTES = 2**18
+"""Longest message between an executor and a template process."""
 
+_ENV_START = 47
+"""Place of env_start among the fields of /proc/PID/stat after the name (proc(5), field 50)."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 1, 36, 37
 
 
@@ -37,6 +41,24 @@ def die_with_parent(parent: int, number: signal.Signals) -> None:
     _prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:  # it ended before the line above took effect
         os._exit(1)
+
+
+def write_mark(mark: str) -> None:
+    """In a forked child: take this mark in place of the one that the process was started with, where others look for it.
+
+    /proc/PID/environ shows the memory in which the kernel laid the environment down, so it is written there; what this process
+    starts gets the mark from `os.environ`. Raises ValueError where the two are not equally long.
+    """
+    with open("/proc/self/environ", "rb") as f:
+        started_with = f.read()
+    with open("/proc/self/stat", "rb") as f:
+        start = int(f.read().rpartition(b")")[2].split()[_ENV_START])
+    name = f"{MARK_VARIABLE}=".encode()
+    at = (b"\0" + started_with).find(b"\0" + name)
+    old = started_with[at:].partition(b"\0")[0]
+    if at < 0 or len(old) != len(name + mark.encode()):
+        raise ValueError(f"{MARK_VARIABLE}: the process was not started with a mark of this length")
+    ctypes.memmove(start + at, name + mark.encode(), len(old))
 
 
 def adopt_orphans() -> None:

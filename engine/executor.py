@@ -8,9 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
-import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Sequence
@@ -20,7 +17,8 @@ from typing import Any, Protocol
 
 from engine import child_result, run_folders
 from engine.child_output import Output
-from engine.child_process import MARK_VARIABLE, PARENT_VARIABLE, oom_kills, sweep
+from engine.child_process import MARK_VARIABLE, oom_kills, sweep
+from engine.children import Child, ColdChild, forked_child, kill_group, new_mark
 from engine.devices import Device
 from engine.environments import CORE, ENVIRONMENTS, python_of
 from engine.measurement import RunResult
@@ -33,6 +31,8 @@ _PASSED_ON = (
     "HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "HF_ENDPOINT",
     "NCCL_NVLS_ENABLE", "TORCH_SYMM_MEM_DISABLE_MULTICAST", "NVSHMEM_DISABLE_NVLS",
 )  # fmt: skip
+
+_WORKER = (sys.executable, "-m", "engine.worker")
 
 
 class Executor(Protocol):
@@ -60,11 +60,11 @@ class Executor(Protocol):
         """At most the last 4,000 characters that the run printed."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Handle:
     """One child of LocalExecutor. Its pid is also its process group and its session. live: descriptor that keeps its folder."""
 
-    process: subprocess.Popen[bytes]
+    child: Child
     run_dir: Path
     live: int
     mark: str
@@ -76,11 +76,14 @@ class Handle:
 
 
 class LocalExecutor:
-    """Runs children on this machine. `command` is what precedes the run's folder in a child's arguments."""
+    """Runs children on this machine. `command` is what precedes the run's folder in a child's arguments.
 
-    def __init__(self, command: Sequence[str] = (sys.executable, "-m", "engine.worker")) -> None:
+    A worker on a CPU is forked from a template of its environment, so that only the first one waits for imports.
+    """
+
+    def __init__(self, command: Sequence[str] = _WORKER) -> None:
         self._command = tuple(command)
-        self._live: set[int] = set()
+        self._live: set[Handle] = set()
 
     def start(
         self, spec: RunSpec, run_dir: Path, *, device: Device, keep_fds: Sequence[int] = (), owner: str = ""
@@ -88,7 +91,7 @@ class LocalExecutor:
         # the kernel kills a child when the *thread* that started it ends, not only when the process does
         assert threading.current_thread() is threading.main_thread(), "start() belongs to the main thread"
         run_dir = run_dir.resolve()
-        mark = f"{owner}/{secrets.token_hex(8)}"
+        mark = new_mark(owner)
         environment = _environment(spec, device) | {MARK_VARIABLE: mark}
         killed_before = oom_kills()
         with contextlib.ExitStack() as undo:
@@ -98,14 +101,15 @@ class LocalExecutor:
             (run_dir / child_result.SPEC).write_text(json.dumps(spec.model_dump(mode="json"), allow_nan=False))
             output = Output(run_dir / child_result.LOG)
             undo.callback(output.finish)
-            process = subprocess.Popen(
-                [*self._command_of(spec), str(run_dir)], stdin=subprocess.DEVNULL, stdout=output.pipe, stderr=output.pipe,
-                cwd=run_dir / "cwd", env=environment, pass_fds=tuple(keep_fds), start_new_session=True,
-            )  # fmt: skip
+            command = self._command_of(spec)
+            if command[1:] == _WORKER[1:] and device.kind == "cpu":  # a fork was not tried on a GPU yet
+                child: Child = forked_child(command, run_dir, environment, output.pipe, keep_fds)
+            else:
+                child = ColdChild(command, run_dir, environment, output.pipe, keep_fds)
             undo.pop_all()
         output.close_pipe()
-        self._live.add(process.pid)
-        return Handle(process, run_dir, live, mark, output, killed_before)
+        self._live.add(handle := Handle(child, run_dir, live, mark, output, killed_before))
+        return handle
 
     def _command_of(self, spec: RunSpec) -> tuple[str, ...]:
         """The command, by the interpreter of the environment that the stack runs in; the core's where that one is not
@@ -117,19 +121,17 @@ class LocalExecutor:
 
     def poll(self, handle: Handle) -> RunResult | None:
         if handle.result is None:
-            handle.peak_bytes = max(handle.peak_bytes, _high_water_mark(handle.process.pid))
-            # WNOWAIT leaves a zombie that holds the pid, so that the group below is surely this child's
-            if os.waitid(os.P_PID, handle.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            handle.peak_bytes = max(handle.peak_bytes, _high_water_mark(handle.child.pid))
+            if handle.child.ended():
                 handle.result = self._ended(handle)
         return handle.result
 
     def _ended(self, handle: Handle) -> RunResult:
-        pid = handle.process.pid
-        _kill_group(pid)
-        _, status, usage = os.wait4(pid, 0)
-        exit_code = handle.process.returncode = os.waitstatus_to_exitcode(status)
-        self._live.discard(pid)
-        sweep(handle.mark, self._live)
+        if handle.child.pid:
+            kill_group(handle.child.pid)
+        exit_code, counted_bytes = handle.child.reap()
+        self._live.remove(handle)
+        sweep(handle.mark, {h.child.pid for h in self._live})
         handle.output.finish()
         result = child_result.read_result(
             handle.run_dir,
@@ -137,7 +139,7 @@ class LocalExecutor:
             out_of_memory=oom_kills() > handle.oom_kills and not handle.killed,
             # linux counts from before exec, when the child was a copy of us: never below our own peak; and the worker
             # resets its mark between passes, which loses earlier peaks, so the marks seen while polling count too
-            host_peak_bytes=max(handle.peak_bytes, usage.ru_maxrss * 1024),
+            host_peak_bytes=max(handle.peak_bytes, counted_bytes),
             log_tail=handle.output.tail(),
         )
         os.close(handle.live)
@@ -146,7 +148,7 @@ class LocalExecutor:
     def kill(self, handle: Handle) -> None:
         if handle.result is None:
             handle.killed = True
-            _kill_group(handle.process.pid)
+            handle.child.kill()
 
     def read_progress(self, handle: Handle) -> str | None:
         return child_result.read_progress(handle.run_dir)
@@ -167,13 +169,7 @@ def _environment(spec: RunSpec, device: Device) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",  # what was printed before a crash is what explains it
         "PYTHONFAULTHANDLER": "1",
         "LAB_ENVIRONMENTS": str(environments_dir()),
-        PARENT_VARIABLE: str(os.getpid()),
     }
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _high_water_mark(pid: int) -> int:

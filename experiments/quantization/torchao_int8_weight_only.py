@@ -23,7 +23,7 @@ class TorchaoInt8WeightOnly(Technique):
     def apply(self, session: Session) -> None:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-        quantize_(session.model, Int8WeightOnlyConfig())
+        quantize_(session.model, Int8WeightOnlyConfig(set_inductor_config=False))
 
     def evidence(self, session: Session) -> Evidence:
         import torch

@@ -164,7 +164,7 @@ def test_kill_ends_a_child_that_will_not_end(start: Any, mode: str) -> None:
 def test_killed_by_a_person_is_not_out_of_memory(start: Any) -> None:
     started = start("hang")
     wait_for(started.reports)
-    os.kill(started.handle.process.pid, signal.SIGKILL)
+    os.kill(started.handle.child.pid, signal.SIGKILL)
     result = started.result()
     assert (result.status, result.reason) == (Status.FAILED, "signal 9: killed from outside")
 
@@ -174,7 +174,7 @@ def test_killed_by_the_kernel_for_memory_is_out_of_memory(start: Any, monkeypatc
     started = start("hang")
     wait_for(started.reports)
     monkeypatch.setattr("engine.executor.oom_kills", lambda: started.handle.oom_kills + 1)
-    os.kill(started.handle.process.pid, signal.SIGKILL)
+    os.kill(started.handle.child.pid, signal.SIGKILL)
     result = started.result()
     assert result.status is Status.OUT_OF_MEMORY
     assert result.host_peak_bytes is not None

@@ -22,7 +22,7 @@ from db import queries
 from db.session import connect
 from engine.launch import check_port, pages_command
 from engine.settings import REPOSITORY, database_url
-from tests.engine.processes import processes_under, wait_for
+from tests.engine.processes import alive, processes_under, wait_for
 
 
 class Lab:
@@ -75,6 +75,10 @@ class Lab:
                 return process
         return None
 
+    def run(self) -> psutil.Process | None:
+        """A process of a run that is going on, forked or not."""
+        return next(iter(processes_under(self.data / "runs")), None)
+
     def end(self, number: signal.Signals, seconds: float = 25) -> int:
         self.process.send_signal(number)
         return self.process.wait(seconds)
@@ -115,14 +119,18 @@ def test_the_page_answers_the_quickstart_runs_and_ctrl_c_leaves_nothing(labs: li
     lab = launch(labs, bundled)
     assert lab.wait_until_up() < 10
     assert lab.ask("/") == 200
-    wait_for(lambda: lab.find("-m", "engine.worker"), 30)
+    run = wait_for(lab.run, 30)
+    template = run.parent()
+    assert template is not None and "engine.template" in template.cmdline()
     torch_in = {p.pid for p in lab.processes() if "libtorch" in Path(f"/proc/{p.pid}/maps").read_text()}
     pages, scheduler = lab.find("-m", "streamlit", "run"), lab.find("-m", "engine", "scheduler")
     assert pages and scheduler
+    assert template.parent() == scheduler and run.pid in torch_in
     assert torch_in.isdisjoint({lab.process.pid, pages.pid, scheduler.pid})
     assert psutil.Process(lab.process.pid).memory_info().rss < 40 << 20
 
     assert lab.end(signal.SIGINT) == 0
+    assert not alive(template.pid)
     record = only_experiment()
     assert record["experiment"]["title"] == "Quickstart"
     assert [r["reason"] for r in record["runs"] if r["status"] == "failed"] == ["the scheduler was stopped"]
@@ -138,9 +146,9 @@ def test_the_page_answers_the_quickstart_runs_and_ctrl_c_leaves_nothing(labs: li
 def test_kill_9_in_the_middle_of_a_run_leaves_nothing(labs: list[Lab], bundled: Path) -> None:
     lab = launch(labs, bundled)
     lab.wait_until_up()
-    wait_for(lambda: lab.find("-m", "engine.worker"), 30)
+    template = wait_for(lab.run, 30).parent()
     lab.end(signal.SIGKILL)
-    wait_for(lambda: not lab.processes(), 15)
+    wait_for(lambda: not lab.processes() and not alive(template.pid), 15)
     assert [r["status"] for r in only_experiment()["runs"]].count("failed") == 1  # recorded, though nobody asked it to stop
 
 

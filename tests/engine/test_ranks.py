@@ -66,7 +66,8 @@ class Started:
         """Pids of both ranks once they are there."""
 
         def found() -> list[int] | None:
-            children = psutil.Process(self.handle.process.pid).children()
+            assert self.executor.poll(self.handle) is None
+            children = psutil.Process(self.handle.child.pid).children() if self.handle.child.pid else []
             return [child.pid for child in children] if len(children) == 2 else None
 
         pids: list[int] = wait_for(found, 60)
@@ -153,7 +154,7 @@ def test_no_rank_outlives_the_run(tmp_path: Path, how: str) -> None:
     if how == "kill of the run":
         run.executor.kill(run.handle)
     else:
-        os.kill(run.handle.process.pid, signal.SIGKILL)
+        os.kill(run.handle.child.pid, signal.SIGKILL)
         wait_for(lambda: not any(map(alive, pids)), 30)  # by themselves: nobody has looked after the run yet
     assert run.result(30).status is Status.FAILED
     assert not any(map(alive, pids))

@@ -1,0 +1,97 @@
+"""The template: a process that has torch and transformers imported and does nothing but fork. Each run is a fork of it.
+
+A run is as isolated as if it had been started anew (no other run was ever in this process), without waiting for imports. The
+template starts no thread of its own, runs no operator and never touches a GPU: a CUDA context does not survive a fork.
+Usage (by engine/children.py): python -m engine.template FD, a socket that orders come through.
+"""
+
+# The first statements tie this process to its parent, before anything slow is imported.
+import os
+import signal
+
+from engine.child_process import PARENT_VARIABLE, die_with_parent
+
+if (_parent := os.environ.pop(PARENT_VARIABLE, None)) is not None:
+    die_with_parent(int(_parent), signal.SIGKILL)
+
+import gc
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from engine import file_pages
+from engine.child_process import MARK_VARIABLE, MESSAGE_BYTES, tie_to_parent, write_mark
+
+_MOST_DESCRIPTORS = 64
+
+
+def main(descriptor: int) -> None:
+    """Serve orders until the other end is closed. Returns in a forked child, when its run is over."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent to deal with
+    _import()
+    gc.collect()
+    gc.freeze()  # else the first collection in a child would write to, and so copy, every page of what is imported
+    mapped = file_pages.mapped()
+    orders = socket.socket(fileno=descriptor)
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(orders, MESSAGE_BYTES, _MOST_DESCRIPTORS)
+        if not message:
+            return
+        order = json.loads(message)
+        if "reap" in order:
+            _, status, usage = os.wait4(order["reap"], 0)
+            answer = {"status": status, "peak_bytes": usage.ru_maxrss * 1024}
+        elif (pid := os.fork()) == 0:
+            orders.close()
+            file_pages.map_again(mapped)
+            _become(order, descriptors)
+            return
+        else:
+            for fd in descriptors:
+                os.close(fd)
+            answer = {"pid": pid}
+        orders.send(json.dumps(answer).encode())
+
+
+def _import() -> None:
+    """What every run imports and what takes long. Models' own modules are left out: they import what only some runs need."""
+    import torch  # noqa: F401
+    import transformers.generation.utils
+    import transformers.models.auto.modeling_auto
+    import transformers.models.auto.tokenization_auto  # noqa: F401
+
+    import engine.environment
+    import engine.loading
+    import engine.quality
+    import engine.worker  # noqa: F401
+
+
+def _become(order: dict[str, Any], descriptors: list[int]) -> None:
+    """Be the child of one run. descriptors: where its output goes, then those that only have to stay open."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    output, *kept = descriptors
+    for fd in kept:
+        os.set_inheritable(fd, True)  # what the run starts keeps them open too
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    for fd in (1, 2):
+        os.dup2(output, fd)
+    os.close(output)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    write_mark(order["environment"][MARK_VARIABLE])
+    tie_to_parent()
+    gc.unfreeze()
+    # a worker that wants a group of processes starts itself again
+    sys.orig_argv = [sys.executable, "-m", "engine.worker", order["run_dir"]]
+    from engine.worker import main as work
+
+    work(Path(order["run_dir"]))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
