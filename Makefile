@@ -10,7 +10,7 @@ PYTEST_ARGS ?= tests/browser tests/experiments tests/engine tests
 UNFINISHED := $(VENV)/.unfinished
 
 .DELETE_ON_ERROR:
-.PHONY: help run test lint bench clean FORCE
+.PHONY: help run test prepared lint bench clean FORCE
 
 help:
 	@echo "make run    start the lab: http://127.0.0.1:8501 (HOST and PORT move it)"
@@ -24,11 +24,15 @@ run: $(VENV)/.runtime-stamp
 		echo "going on without the $$name environment; try again: $(BIN)/python -m engine.environments $$name" >&2; done
 	@exec $(BIN)/python -m engine.launch
 
-test: lint
+test: $(VENV)/.dev-stamp
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint prepared
+	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# What the tests need beside the environment: fetched and made while the linters run.
+prepared: $(VENV)/.dev-stamp
 	@$(BIN)/python -m engine.bundled
 	@$(BIN)/python -m engine.environments onnx
 	@$(BIN)/python -m engine.environments hqq
-	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev-stamp
 	@$(BIN)/ruff check .

@@ -32,7 +32,7 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent to deal with
     _import()
     gc.collect()
-    gc.freeze()  # else the first collection in a child would write to, and so copy, every page of what is imported
+    gc.freeze()  # else each collection in a child would look through all that is imported, and copy every page of it by writing to it
     mapped = file_pages.mapped()
     orders = socket.socket(fileno=descriptor)
     while True:
@@ -59,6 +59,7 @@ def _import() -> None:
     """What every run imports and what takes long. Models' own modules are left out: they import what only some runs need."""
     import torch  # noqa: F401
     import transformers.generation.utils
+    import transformers.modeling_utils
     import transformers.models.auto.modeling_auto
     import transformers.models.auto.tokenization_auto  # noqa: F401
 
@@ -85,7 +86,6 @@ def _become(order: dict[str, Any], descriptors: list[int]) -> None:
     os.environ.update(order["environment"])
     write_mark(order["environment"][MARK_VARIABLE])
     tie_to_parent()
-    gc.unfreeze()
     # a worker that wants a group of processes starts itself again
     sys.orig_argv = [sys.executable, "-m", "engine.worker", order["run_dir"]]
     from engine.worker import main as work

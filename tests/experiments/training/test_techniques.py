@@ -105,6 +105,23 @@ def test_lora_trains_few_parameters_and_the_rest_stays(tiny_model_root: Path) ->
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+def test_lora_beside_bfloat16_weights_says_that_its_own_are_float32(tiny_model_root: Path) -> None:
+    stack = [build("bfloat16"), build("lora")]
+    session = load(tiny_model_root, *stack)
+    facts = collect_evidence(session, stack)["bfloat16"]["facts"]
+    assert set(facts["floating_point_parameters_by_dtype"]) == {"bfloat16"} and facts["adapter"] == {"float32": 8}
+    losses = train(session)
+    assert losses[-1] < losses[0]
+
+
+def test_what_quantization_leaves_is_float32_beside_an_adapter(tiny_model_root: Path) -> None:
+    stack = [build("bfloat16"), build("bnb_4bit"), build("lora")]
+    session = load(tiny_model_root, *stack)
+    facts = collect_evidence(session, stack)["bfloat16"]["facts"]
+    assert facts["prepared_for_k_bit_training"] and set(facts["floating_point_parameters_by_dtype"]) == {"float32"}
+    assert train(session)
+
+
 def test_qlora_trains_beside_4_bit_weights(tiny_model_root: Path) -> None:
     stack = [build("bnb_4bit", compute_dtype="float32"), build("lora")]
     session = load(tiny_model_root, *stack)
