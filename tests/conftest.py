@@ -13,6 +13,16 @@ import pytest
 from engine.environments import ENVIRONMENTS, LayeredEnvironment
 from engine.settings import REPOSITORY, data_dir
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Test processes side by side share the CPUs out: torch's threads wait for each other actively, so that two runs of as many
+    threads as there are CPUs take several times as long as one after the other."""
+    worker, count = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    cpus = sorted(os.sched_getaffinity(0))
+    if worker and len(cpus) >= count > 1:
+        os.sched_setaffinity(0, cpus[int(worker.removeprefix("gw")) :: count])
+
+
 _USERS_DATA = data_dir()  # read before any test moves it: the bundled models are fetched there once
 
 

@@ -81,7 +81,8 @@ def test_resume_refuses_another_experiment_and_another_device() -> None:
 
 
 def test_time_limit_of_a_run_is_kept() -> None:
-    record = run_foreground(parse_spec(SPEC | {"timeout_seconds": 1, "rounds": 1, "variants": ["float32"]}))
+    for_ever = {"options": {"prompt_tokens": 8, "new_tokens": 400, "repeats": 1000, "quality_tokens": 0}}
+    record = run_foreground(parse_spec(SPEC | {"timeout_seconds": 1, "rounds": 1, "variants": ["float32"], "workload": for_ever}))
     assert {r["status"] for r in record["runs"]} == {"timed_out"}
     assert record["runs"][0]["reason"] == "time limit of 1 s"
 
