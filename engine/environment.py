@@ -39,6 +39,8 @@ def fingerprint(device: Device, threads: int) -> dict[str, Any]:
     in their place is under LAYERED.
     """
     layered = current()
+    # whichever way the core's packages are found, PYTHONPATH too, a layered interpreter finds them the same way
+    cores = [p for p in sys.path if layered is None or Path(p) != layered.packages]
     facts: dict[str, Any] = {
         "device": device.name,
         "device_kind": device.kind,
@@ -50,7 +52,7 @@ def fingerprint(device: Device, threads: int) -> dict[str, Any]:
         "threads": threads,
         "os": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": {p: v for p, v in sorted(_installed(layered.core() if layered else sys.path).items()) if p in _PACKAGES},
+        "packages": {p: v for p, v in sorted(_installed(cores).items()) if p in _PACKAGES},
     }
     if layered is not None:
         facts[LAYERED] = {"environment": layered.name, "packages": _installed([str(layered.packages)])}
