@@ -41,16 +41,17 @@ class Child(Protocol):
     pid: int
 
     def ended(self) -> bool:
-        """Whether it is over. Its pid stays its own until `reap`, so that its group can be killed safely."""
+        """Whether it is over."""
 
     def kill(self) -> None:
         """End it and its group at once, or as soon as it exists."""
 
     def reap(self) -> tuple[int, int]:
-        """After its end, once: (exit code, negative for a signal; peak resident bytes by the kernel's account)."""
+        """After its end, once, together with what is left of its group: (exit code, negative for a signal; peak resident bytes by
+        the kernel's account)."""
 
 
-def kill_group(pid: int) -> None:
+def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
@@ -66,13 +67,14 @@ class ColdChild:
         self.pid = self._process.pid
 
     def ended(self) -> bool:
-        # WNOWAIT leaves a zombie that holds the pid
+        # WNOWAIT leaves a zombie that holds the pid, so that the group which is killed is surely this child's
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> None:
-        kill_group(self.pid)
+        _kill_group(self.pid)
 
     def reap(self) -> tuple[int, int]:
+        _kill_group(self.pid)
         _, status, usage = os.wait4(self.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         return self._process.returncode, usage.ru_maxrss * 1024
@@ -142,6 +144,7 @@ class ForkedChild:
         self._cold: ColdChild | None = None
         self._ending: int | None = None
         self._killed = False
+        self._exit_code = -signal.SIGKILL  # where the template that it was tied to is gone, nobody has asked the kernel
         # copies: ours are closed, and may be needed for the other way to start
         self._descriptors = [os.dup(fd) for fd in descriptors]
         template.waiting.append(self)
@@ -167,21 +170,27 @@ class ForkedChild:
         return self._ending is None or bool(select.select([self._ending], [], [], 0)[0])
 
     def _start_otherwise(self) -> bool:
+        """Whether it is over with that."""
         if not self._killed:
             output, *kept = self._descriptors
-            self._cold = self._otherwise(output, kept)
-            self.pid = self._cold.pid
+            try:
+                self._cold = self._otherwise(output, kept)
+                self.pid = self._cold.pid
+            except OSError as error:
+                os.write(output, f"could not start: {error}".encode())
+                self._exit_code = 1
         self._forget_descriptors()
-        return self._killed
+        return self._cold is None
 
     def kill(self) -> None:
         self._killed = True
-        if self.pid:
-            kill_group(self.pid)
-            if self._cold is None and not self._template.gone:  # until it is reaped the pid is its own
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGKILL)  # it may not have a group of its own yet
-        elif self._template.running == 1:
+        if self._cold is not None:
+            self._cold.kill()
+        elif self.pid and not self._template.gone:  # until the template has reaped it the pid is its own
+            _kill_group(self.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)  # it may not have a group of its own yet
+        elif self.pid == 0 and self._template.running == 1:
             self._template.close()  # it is still importing, for nobody else
 
     def reap(self) -> tuple[int, int]:
@@ -191,10 +200,11 @@ class ForkedChild:
         if self._ending is not None:
             os.close(self._ending)
         if self.pid and not self._template.gone:
+            _kill_group(self.pid)
             self._template.order({"reap": self.pid})
             if (answer := self._template.answer(wait=True)) is not None:
                 return os.waitstatus_to_exitcode(answer["status"]), answer["peak_bytes"]
-        return -signal.SIGKILL, 0  # it was tied to the template
+        return self._exit_code, 0
 
     def _forget_descriptors(self) -> None:
         while self._descriptors:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from engine import child_result, run_folders
 from engine.child_output import Output
 from engine.child_process import MARK_VARIABLE, oom_kills, sweep
-from engine.children import Child, ColdChild, forked_child, kill_group, new_mark
+from engine.children import Child, ColdChild, forked_child, new_mark
 from engine.devices import Device
 from engine.environments import CORE, ENVIRONMENTS, python_of
 from engine.measurement import RunResult
@@ -127,8 +127,6 @@ class LocalExecutor:
         return handle.result
 
     def _ended(self, handle: Handle) -> RunResult:
-        if handle.child.pid:
-            kill_group(handle.child.pid)
         exit_code, counted_bytes = handle.child.reap()
         self._live.remove(handle)
         sweep(handle.mark, {h.child.pid for h in self._live})

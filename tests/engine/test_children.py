@@ -20,6 +20,7 @@ from engine.executor import Handle, LocalExecutor
 from engine.measurement import RunResult, Status
 from engine.specs import RunKind, RunSpec, TechniqueSpec, WorkloadSpec
 from tests.engine.processes import alive, processes_under, wait_for
+from tests.engine.test_worker import worker_after
 
 SHORT = WorkloadSpec(name="generation", options={"prompt_tokens": 8, "new_tokens": 4, "repeats": 1, "max_warmups": 0, "quality_tokens": 0})
 LONG = WorkloadSpec(name="generation", options={"prompt_tokens": 8, "new_tokens": 400, "repeats": 1000})
@@ -55,10 +56,6 @@ class Lab:
         found: RunResult = wait_for(lambda: self.executor.poll(handle), seconds)
         return found
 
-    def pid(self, handle: Handle) -> int:
-        found: int = wait_for(lambda: not self.executor.poll(handle) and handle.child.pid, 60)
-        return found
-
     def measuring(self, handle: Handle) -> int:
         """Its pid, once it is at work."""
         wait_for(lambda: not self.executor.poll(handle) and self.executor.read_progress(handle), 60)
@@ -78,7 +75,7 @@ def template_of(pid: int) -> psutil.Process:
 
 
 def test_runs_of_one_template_succeed_each_in_a_session_of_its_own(lab: Lab) -> None:
-    first, second = lab.start(LONG), None
+    first = lab.start(LONG)
     pid = lab.measuring(first)
     second = lab.start(LONG)
     other = lab.measuring(second)
@@ -144,14 +141,28 @@ def test_a_killed_template_fails_its_runs_and_the_next_has_a_new_one(lab: Lab) -
     assert lab.result(lab.start()).status is Status.SUCCEEDED
 
 
-def test_one_that_cannot_import_leaves_it_to_a_child_that_says_why(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _broken_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "broken" / "transformers"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise ImportError('this installation is broken')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+
+
+@pytest.mark.usefixtures("_broken_installation")
+def test_one_that_cannot_import_leaves_it_to_a_child_that_says_why(lab: Lab) -> None:
     result = lab.result(lab.start())
     assert result.status is Status.FAILED
     assert "this installation is broken" in result.log_tail
+
+
+@pytest.mark.usefixtures("_broken_installation")
+def test_a_child_that_cannot_start_either_fails_its_run_alone(lab: Lab) -> None:
+    handle = lab.start()
+    (handle.run_dir / "cwd").rmdir()
+    result = lab.result(handle)
+    assert result.status is Status.FAILED
+    assert (result.reason or "").startswith("exit 1, no result: could not start: ") and "cwd" in (result.reason or "")
 
 
 def test_templates_of_other_environments_are_let_go_when_there_are_many(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +185,7 @@ def test_memory_is_that_of_a_child_started_anew(lab: Lab) -> None:
 
     peaks(lab.start)  # the one that waits
     forked = peaks(lab.start)
-    lab.executor = LocalExecutor([sys.executable, "-c", "import runpy; runpy.run_module('engine.worker', run_name='__main__')"])
+    lab.executor = LocalExecutor(worker_after("pass"))
     anew = peaks(lab.start)
     assert forked == pytest.approx(anew, rel=0.03)
 
