@@ -70,6 +70,8 @@ def _llama(hidden: int, layers: int, heads: int, ffn: int, vocab: int = 32000, k
 SHAPES = {
     "llama-7b": Shape("LLaMA-7B shape", 6_738_415_616, "float16", 4096, "llama", _llama(4096, 32, 32, 11008)),
     "llama-13b": Shape("LLaMA-13B shape", 13_015_864_320, "float16", 4096, "llama", _llama(5120, 40, 40, 13824)),
+    "llama-33b": Shape("LLaMA-33B shape", 32_528_943_616, "float16", 4096, "llama", _llama(6656, 60, 52, 17920)),
+    "llama-65b": Shape("LLaMA-65B shape", 65_285_660_672, "float16", 4096, "llama", _llama(8192, 80, 64, 22016)),
     "gpt2": Shape("GPT-2 small shape", 124_439_808, "float32", 1024, "gpt2", {}),
     "tiny-llama": Shape("Tiny LLaMA shape, for trying things out", 1_098_048, "float32", 4096, "llama",
                         _llama(64, 2, 4, 128, vocab=8000, kv_heads=2)),

@@ -78,7 +78,7 @@ class Handle:
 class LocalExecutor:
     """Runs children on this machine. `command` is what precedes the run's folder in a child's arguments.
 
-    A worker on a CPU is forked from a template of its environment, so that only the first one waits for imports.
+    A worker is forked from a template of its environment, so that only the first one waits for imports.
     """
 
     def __init__(self, command: Sequence[str] = _WORKER) -> None:
@@ -102,7 +102,7 @@ class LocalExecutor:
             output = Output(run_dir / child_result.LOG)
             undo.callback(output.finish)
             command = self._command_of(spec)
-            if command[1:] == _WORKER[1:] and device.kind == "cpu":  # a fork was not tried on a GPU yet
+            if command[1:] == _WORKER[1:]:
                 child: Child = forked_child(command, run_dir, environment, output.pipe, keep_fds)
             else:
                 child = ColdChild(command, run_dir, environment, output.pipe, keep_fds)
