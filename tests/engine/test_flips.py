@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine import cli
 from engine.analysis import rows
+from engine.commands.run import _print_flips
 from engine.flips import Flips, flips
 from tests.records import build_record
 
@@ -51,8 +51,8 @@ def test_what_cannot_be_compared_is_left_out() -> None:
 
 
 def test_the_command_line_shows_them_and_is_silent_without_any(capsys: pytest.CaptureFixture[str]) -> None:
-    cli._print_flips(record(SMALL))
+    _print_flips(record(SMALL))
     line = next(line for line in capsys.readouterr().out.splitlines() if "small" in line)
     assert [cell.strip() for cell in line.strip("│").split("│")] == ["small", "accuracy", "50", "30", "9", "1", "0.021"]
-    cli._print_flips(build_record({"base": {}, "small": {}}))
+    _print_flips(build_record({"base": {}, "small": {}}))
     assert capsys.readouterr().out == ""

@@ -1,0 +1,44 @@
+"""What is done with the queue: submit an experiment, serve it, cancel one."""
+
+from __future__ import annotations
+
+import json
+
+from engine.terminal import AsJson, Profile, app, database, given
+
+
+@app.command()
+def submit(
+    experiment: str, rounds: int | None = None, model: str | None = None, device: str | None = None, profile: Profile = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Queue an experiment for a running scheduler and print its link."""
+    from engine import api, settings
+    from engine.presets import load_spec
+
+    spec = load_spec(experiment, given(rounds=rounds, model=model, device=device, profile=profile or None))
+    experiment_id = api.submit(database(), spec)
+    link = settings.experiment_link(experiment_id)
+    print(json.dumps({"id": experiment_id, "title": spec.title, "link": link}) if as_json else link)
+
+
+@app.command()
+def scheduler(as_json: AsJson = False) -> None:
+    """Run queued experiments on this machine's devices until stopped."""
+    from engine.scheduler import serve
+
+    serve(database())
+    if as_json:
+        print(json.dumps({"stopped": True}))
+
+
+@app.command()
+def cancel(experiment: str, as_json: AsJson = False) -> None:
+    """Cancel an experiment: queued runs at once, the running one within seconds."""
+    from db import queries, queue
+
+    db = database()
+    if queries.record(db, experiment, samples="none") is None:
+        raise ValueError(f"experiment: there is no {experiment!r}; it may have been deleted")
+    count = queue.cancel_experiment(db, experiment)
+    print(json.dumps({"id": experiment, "cancelled_runs": count}) if as_json else f"{count} runs cancelled")
