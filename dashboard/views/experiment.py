@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import chart_choice, details, links, live, pages, profiles, results, show, store, tables, training, words
-from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
+from engine.decisive import decisive
 from engine.measurement import Status
 from engine.record import Record
 

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import links, live, pages, results, show, store, words
-from dashboard.decisive import decisive
 from db import queries
+from engine.decisive import decisive
 
 
 def main() -> None:
