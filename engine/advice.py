@@ -83,6 +83,11 @@ class Group:
     failed: tuple[Candidate, ...]
     not_measured: tuple[Candidate, ...]
 
+    @property
+    def undecided(self) -> bool:
+        """Whether rounds are too few to tell the first from any other."""
+        return any(p.relation == "too few rounds" for p in self.ranked)
+
     def where(self) -> str:
         model = f"for {self.model} " if self.model != "none" else ""
         return f"On {self.device} {model}({', '.join(filter(None, (self.workload, self.point)))})"
@@ -104,7 +109,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Advice:
-    """groups: those with an answer first. notes: which of them look alike and yet cannot be ranked together, and why."""
+    """groups: those with an answer first, of these such as rest on enough rounds, newest experiments first.
+
+    notes: which of them look alike and yet cannot be ranked together, and why.
+    """
 
     question: Question
     groups: tuple[Group, ...]

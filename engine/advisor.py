@@ -21,7 +21,7 @@ from engine.metrics import METRICS
 from engine.modelspec import ModelSpec
 from engine.question import OBJECTIVES, Question, fits
 from engine.record import Record
-from engine.registry import discover
+from engine.record_facts import workload_of
 
 _NO_RESULT = (Status.OUT_OF_MEMORY, Status.UNSUPPORTED, Status.FAILED, Status.TIMED_OUT)
 _HARDWARE = ("driver", "power_limit_watts", "cpu", "cpu_flags", "threads")
@@ -73,7 +73,7 @@ def read(record: Record) -> Measured:
         id=experiment["id"], title=experiment["title"], created_at=experiment["created_at"] or "", model=str(model), source=model.source,
         device=facts.get("device") or experiment["bound_device"] or experiment["device"], workload=spec["workload"]["name"],
         conditions={
-            "baseline": json.dumps(record["variants"][base]["stack"]), **_options(spec["workload"]),
+            "baseline": json.dumps(record["variants"][base]["stack"]), **_options(record),
             "torch": facts.get("packages", {}).get("torch"), **{name: json.dumps(facts.get(name)) for name in _HARDWARE},
         },
         decides=decisive(record), variants=tuple((v["name"], v["baseline"]) for v in record["variants"]),
@@ -81,10 +81,10 @@ def read(record: Record) -> Measured:
     )  # fmt: skip
 
 
-def _options(workload: dict[str, Any]) -> dict[str, str]:
-    """With the defaults filled in, so that saying one makes no difference."""
-    known = discover().workloads.get(workload["name"])
-    options = known.model_validate(workload["options"]).model_dump(mode="json") if known else workload["options"]
+def _options(record: Record) -> dict[str, str]:
+    """Of the workload, with the defaults filled in, so that saying one makes no difference."""
+    known = workload_of(record)
+    options = known.model_dump(mode="json") if known else record["experiment"]["spec"]["workload"]["options"]
     return {name: json.dumps(value) for name, value in options.items()}
 
 
@@ -112,7 +112,8 @@ def advise(question: Question, experiments: Sequence[Measured]) -> Advice:
             key = (measured.model, measured.device, measured.workload, label, *measured.conditions.values(), objective, alone)
             together.setdefault(key, []).append((measured, label))
     groups = [(_group(question, key, members), members[0][0]) for key, members in together.items()]
-    groups.sort(key=lambda pair: not pair[0].ranked)
+    # first what has an answer, and before all what rests on enough rounds to tell variants apart
+    groups.sort(key=lambda pair: (not pair[0].ranked, pair[0].undecided))
     return Advice(question, tuple(g for g, _ in groups), tuple(dict.fromkeys(_notes(groups))))
 
 

@@ -7,11 +7,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pydantic import ValidationError
+
 from engine.analysis import Row, rows
 from engine.metrics import METRICS
 from engine.record import Record
 from engine.registry import discover
 from engine.workload import Workload
+
+
+def workload_of(record: Record) -> Workload | None:
+    """With its options, defaults filled in; None where this version does not know the workload or an option of it."""
+    spec = record["experiment"]["spec"]["workload"]
+    known = discover().workloads.get(spec["name"])
+    try:
+        return known.model_validate(spec["options"]) if known else None
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -30,10 +42,7 @@ class Facts:
 
     @cached_property
     def workload(self) -> Workload | None:
-        """With its options; None where this version does not know it."""
-        spec = self.record["experiment"]["spec"]["workload"]
-        known = discover().workloads.get(spec["name"])
-        return known.model_validate(spec["options"]) if known else None
+        return workload_of(self.record)
 
     def option(self, name: str) -> Any:
         """An option of the workload; None where it has no such option."""

@@ -72,6 +72,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     st.header("Verdicts", divider="gray")
     results.verdict_table(record, summary, view.point, "headline")
     st.caption(words.VERDICT_HELP)
+    details.red_flags(record)
     st.header("Trade-off", divider="gray")
     view = chart_choice.choose(view, known, labels, decides)
     params = links.chart_params(view, usual, labels[0] if labels else None)
