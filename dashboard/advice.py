@@ -17,13 +17,15 @@ from engine.question import MEMORY_METRICS, OBJECTIVES, Question, bytes_of, frac
 ANY = "any"
 _USUAL = {
     "objective": "decode", "budget": "", "loss": "", "model": ANY, "device": ANY, "memory": "peak_memory_bytes", "point": "", "speed": "",
+    "weights": ANY,
 }  # fmt: skip
+_WEIGHTS = {ANY: "shapes too, whose weights are random", "real": "real ones only"}
 
 
 def ask(params: Mapping[str, str], measured: Sequence[Measured]) -> Question:
     """Draws the inputs, as the address says at first; the address then says what they are. Raises ValueError for what is mistyped."""
     models, devices = ([ANY, *sorted({getattr(m, name) for m in measured})] for name in ("model", "device"))
-    choices: dict[str, Sequence[str]] = {"objective": list(OBJECTIVES), "model": models, "device": devices, "memory": MEMORY_METRICS}
+    choices: dict[str, Sequence[str]] = {"objective": list(OBJECTIVES), "model": models, "device": devices, "memory": MEMORY_METRICS, "weights": list(_WEIGHTS)}
     for name, usual in _USUAL.items():
         asked = links.text(params, name)
         known = asked is not None and asked in choices.get(name, (asked,))
@@ -37,7 +39,7 @@ def ask(params: Mapping[str, str], measured: Sequence[Measured]) -> Question:
         objective=given["objective"], memory=given["memory"], max_memory_bytes=bytes_of(given["budget"]) if given["budget"] else None,
         max_quality_loss=fraction_of(given["loss"]) if given["loss"] else None, min_speed=_number(given["speed"]),
         point=point_of(given["point"]) if given["point"] else (), model=None if given["model"] == ANY else given["model"],
-        device=None if given["device"] == ANY else given["device"],
+        device=None if given["device"] == ANY else given["device"], real_models=given["weights"] != ANY,
     )  # fmt: skip
 
 
@@ -55,10 +57,11 @@ def _inputs(models: Sequence[str], devices: Sequence[str]) -> None:
         st.selectbox("Model", models, key=_key("model"))
     with second:
         st.selectbox("Hardware", devices, key=_key("device"))
-    with st.expander("Point, least speed, which memory"):
+    with st.expander("Point, least speed, which memory, which models"):
         st.text_input("Only at the point", key=_key("point"), placeholder="batch=8")
         st.text_input("Throughput at least", key=_key("speed"), placeholder="100", help="In the workload's unit: tok/s, ex/s.")
         st.selectbox("The budget is about", MEMORY_METRICS, format_func=lambda name: METRICS[name].label, key=_key("memory"))
+        st.selectbox("Models", list(_WEIGHTS), format_func=_WEIGHTS.__getitem__, key=_key("weights"))
 
 
 def _key(name: str) -> str:

@@ -104,7 +104,16 @@ class Group:
         for relation, words in (("not distinguishable", "Not distinguishable from it"), ("too few rounds", "Too few rounds to tell it from")):
             if names := [p.candidate.variant for p in self.ranked if p.relation == relation]:
                 parts.append(f"{words}: {', '.join(names)}.")
-        return " ".join(parts)
+        return " ".join([*parts, *self._smallest_of_equals()])
+
+    def _smallest_of_equals(self) -> list[str]:
+        """Where several cannot be told apart by what was asked for, memory may decide."""
+        equals = [p.candidate for p in self.ranked if p.relation in ("first", "not distinguishable")]
+        sized = [(row.value, c.variant, row) for c in equals for row in c.shown.values() if row and row.kind == "memory" and row.value is not None]
+        if len(sized) < 2 or len({row.metric for _, _, row in sized}) > 1 or sized[0][2].metric == self.objective:
+            return []
+        value, variant, row = min(sized, key=lambda s: s[0])
+        return [f"Of these, {variant} takes least: {row.label.lower()} {METRICS[row.metric].format(value)}."] if value < sized[0][0] else []
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,13 @@ class Advice:
     notes: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """What `advise --json` prints; a contract with other programs. SI units, fractions; null where there is none."""
+        """What `advise --json` prints; a contract with other programs. SI units, fractions; null where there is none.
+
+        {"question", "groups": [{"model", "device", "workload", "point", "baseline", "objective": metric, "compared_by": ratio or value,
+        "answer": the sentence, "experiments": [{"id", "title", "link"}], "ranked", "failed", "not_measured"}], "notes": [text]}. Each of the
+        three lists has {"variant", "baseline", "experiment": id, "checks": [Check], "measured": {metric: numbers and verdict, or null},
+        "runs": [{"id": null in a bundle, "kind", "round"}]}; those of "ranked" also "rank" and "relation" (to the first).
+        """
         question = asdict(self.question) | {"point": dict(self.question.point)}
         return {"question": question, "groups": [_group(g) for g in self.groups], "notes": list(self.notes)}
 

@@ -59,6 +59,13 @@ def test_a_hostile_link_falls_back_and_is_reported(db: Engine, experiment: str, 
     assert "Decode throughput 60 tok/s" in words, "as if it had asked for nothing"
 
 
+def test_shapes_can_be_left_out(db: Engine, open_page: Open) -> None:
+    shape = finished("A shape", "shape-experiment-00001")
+    shape["experiment"]["spec"]["model"] = {"source": "shape", "name": "llama-7b", "revision": None}
+    import_record(db, shape, "imported")
+    assert "for llama-7b" in texts(open_page("advisor")) and "No experiment here" in texts(open_page("advisor", weights="real"))
+
+
 def test_an_objective_that_nobody_measured(db: Engine, experiment: str, open_page: Open) -> None:
     assert "No experiment here measures that" in texts(open_page("advisor", objective="training"))
 

@@ -104,6 +104,14 @@ def test_variants_are_told_apart_where_their_intervals_do_not_overlap() -> None:
     assert "Not distinguishable from it: same, near." in group.sentence()
 
 
+def test_of_those_that_cannot_be_told_apart_the_smallest_is_named() -> None:
+    made = record(base={"decode": 30, "peak": 4e9}, first={"decode": 60, "peak": 2e9}, same={"decode": 60, "peak": 1e9})
+    assert only(ask(Question(), made)).sentence().endswith("it: same. Of these, same takes least: peak memory of a call 954 MiB.")
+    equal = record(base={"decode": 30, "peak": 4e9}, first={"decode": 60}, same={"decode": 60})
+    assert "takes least" not in only(ask(Question(), equal)).sentence()
+    assert "takes least" not in only(ask(Question("memory"), made)).sentence(), "it is what was asked for"
+
+
 def test_two_rounds_rank_but_tell_nothing_apart() -> None:
     made = build_record({"base": {"decode_tokens_per_second": [30.0, 30]}, "fast": {"decode_tokens_per_second": [60.0, 60]}})
     group = only(ask(Question(), made))
