@@ -101,6 +101,9 @@ def raw_samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
 
 def quality(record: Record, summary: pd.DataFrame) -> None:
     """Quality and likeness to the baseline; for labelled examples also which answers changed."""
+    if not summary["kind"].isin(("quality", "fidelity")).any():
+        st.markdown("Quality: not measured in this experiment.")
+        return
     show.table(tables.fidelity(summary), "Quality of every variant, and how like the baseline it is.", "fidelity")
     st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
     with_samples = store.record(record["experiment"]["id"], "quality")

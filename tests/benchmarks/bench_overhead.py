@@ -29,15 +29,15 @@ BARE = """
 import json, sys, time, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.generation.streamers import BaseStreamer
-folder, text, prompt, new, repeats, warmups, threads = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+folder, text, device, prompt, new, repeats, warmups, threads = *sys.argv[1:4], *map(int, sys.argv[4:])
 torch.set_num_threads(threads)
 class Stamps(BaseStreamer):
     def __init__(self): self.t = []
     def put(self, value): self.t.append(time.perf_counter())
     def end(self): pass
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-ids = tokenizer(open(text, encoding="utf-8").read()[:20000], return_tensors="pt").input_ids[:, :prompt]
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval().to(device)
+ids = tokenizer(open(text, encoding="utf-8").read()[:20000], return_tensors="pt").input_ids[:, :prompt].to(device)
 ttft, decode = [], []
 for i in range(warmups + repeats):
     s = Stamps(); start = time.perf_counter()
@@ -48,12 +48,13 @@ print(json.dumps({"ttft_seconds": ttft, "decode_tokens_per_second": decode}))
 """
 
 
-def product(folder: Path) -> dict[str, float]:
+def product(folder: Path, kind: str = "cpu") -> dict[str, float]:
+    """Metric -> value of one run of the product in a fresh folder. kind: cpu or cuda."""
     spec = parse_spec({
-        "title": "overhead", "model": "smollm2-135m", "baseline": "float32", "variants": ["float32"],
+        "title": "overhead", "model": "smollm2-135m", "device": kind, "baseline": "float32", "variants": ["float32"],
         "workload": {"options": {"prompt_tokens": PROMPT, "new_tokens": NEW, "repeats": REPEATS, "max_warmups": WARMUPS, "quality_tokens": 0}},
     })  # fmt: skip
-    device, executor = find_device("cpu"), LocalExecutor()
+    device, executor = find_device(kind), LocalExecutor()
     handle = executor.start(run_spec(spec, PlannedRun(0, 0, RunKind.SPEED), device), folder, device=device)
     while (result := executor.poll(handle)) is None:
         time.sleep(0.2)
@@ -61,9 +62,10 @@ def product(folder: Path) -> dict[str, float]:
     return {m.metric: m.value for m in result.measurements if m.value is not None}
 
 
-def bare() -> dict[str, float]:
+def bare(kind: str = "cpu") -> dict[str, float]:
+    """The same metrics by the script alone."""
     arguments = [
-        settings.bundled_models_dir() / "smollm2-135m", settings.texts_dir() / "wikitext2-test.txt",
+        settings.bundled_models_dir() / "smollm2-135m", settings.texts_dir() / "wikitext2-test.txt", kind,
         PROMPT, NEW, REPEATS, WARMUPS, usable_cpus(),
     ]  # fmt: skip
     out = subprocess.run(

@@ -13,7 +13,9 @@ from sqlalchemy import Engine, text
 from db import liveness, queries, queue
 from db.records import import_record
 from engine import api
+from engine.bundle import load_bundle
 from engine.presets import parse_spec
+from engine.references import FOLDER, import_references
 from tests.dashboard.conftest import HOSTILE, classified, finished, texts
 
 Open = Callable[..., Any]
@@ -54,6 +56,20 @@ def test_the_overview_answers_with_quality_beside_speed(db: Engine, experiment: 
     assert "Perplexity: 32.2" in words, "what the fastest costs in quality"
     assert "On the Pareto front (no other variant is better in both): small." in words
     assert "Not drawn: huge (did not fit (out of memory))." in words
+
+
+def test_without_own_results_the_overview_shows_the_best_measured_of_the_project(db: Engine, open_page: Open) -> None:
+    assert import_references(db) == []
+    runs = {p["title"]: p["succeeded"] for p in queries.experiments(db, limit=100).to_dict("records")}
+    assert len(runs) > 10
+    assert f"Best so far: {max(runs, key=lambda title: runs[title])}" in texts(open_page())
+
+
+def test_a_model_of_random_weights_has_a_word_instead_of_a_table_of_quality(db: Engine, open_page: Open) -> None:
+    record = load_bundle(FOLDER / "train-ladder-llama-7b-h200.json")
+    page = open_page("experiment", id=import_record(db, record, "reference"))
+    assert "Quality: not measured in this experiment." in texts(page)
+    assert not any(frame.value.empty or frame.value.shape[1] < 2 for frame in page.dataframe)
 
 
 def test_an_experiment_says_everything_that_was_found(db: Engine, experiment: str, open_page: Open) -> None:
