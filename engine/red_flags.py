@@ -183,12 +183,22 @@ def full_fine_tuning(facts: Facts) -> Flag | None:
 
 
 def out_of_memory_without_checkpointing(facts: Facts) -> Flag | None:
-    full = facts.where(lambda i: _trains(facts) and any(r.status == Status.OUT_OF_MEMORY for r in facts.of(i, "step_seconds")))
     return _flag(
-        facts, "out of memory without checkpointing", [i for i in full if not facts.uses(i, "gradient_checkpointing")],
-        lambda i: f"did not fit at {next(r.point_label for r in facts.of(i, 'step_seconds') if r.status == Status.OUT_OF_MEMORY)}",
+        facts, "out of memory without checkpointing",
+        facts.where(lambda i: i in _too_large(facts) and not facts.uses(i, "gradient_checkpointing")),
+        lambda i: f"did not fit at {_too_large(facts)[i]}",
         "Recomputing activations in the backward pass trades, by the chapter, 20 to 30 % of time for half of the memory.",
         "Checkpoint the layers", "gradient_checkpointing",
+    )  # fmt: skip
+
+
+def out_of_memory_unsharded(facts: Facts) -> Flag | None:
+    return _flag(
+        facts, "out of memory with a whole copy on each GPU",
+        facts.where(lambda i: i in _too_large(facts) and facts.uses(i, "ddp", "data_parallel")),
+        lambda i: f"did not fit at {_too_large(facts)[i]}",
+        "With data parallelism every device holds all parameters, gradients and optimizer state; sharded, each holds its part.",
+        "Shard them", "fsdp",
     )  # fmt: skip
 
 
@@ -216,12 +226,18 @@ def nothing_quantized(facts: Facts) -> Flag | None:
 CHECKS: tuple[Callable[[Facts], Flag | None], ...] = (
     no_kv_cache, float32_training, float16_training, attention_not_fused, no_warm_up, too_few_rounds, compiling_dominates,
     quality_not_measured, batch_one_only, int8_without_instructions, tf32_off, full_fine_tuning,
-    out_of_memory_without_checkpointing, data_parallel, nothing_quantized,
+    out_of_memory_without_checkpointing, out_of_memory_unsharded, data_parallel, nothing_quantized,
 )  # fmt: skip
 
 
 def _trains(facts: Facts) -> bool:
     return facts.workload is not None and facts.workload.trains
+
+
+def _too_large(facts: Facts) -> dict[int, str]:
+    """{variant: the first point of training that it did not fit into memory at}."""
+    full = [r for r in reversed(facts.rows) if r.metric == "step_seconds" and r.status == Status.OUT_OF_MEMORY]
+    return {r.position: r.point_label for r in full} if _trains(facts) else {}
 
 
 def _flag(

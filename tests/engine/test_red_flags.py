@@ -100,6 +100,10 @@ CAUSES: dict[str, tuple[Callable[..., Record], Cause, str, tuple[str, ...], str]
     "TF32 off": (inference, lambda r: shows(r, 0, parameter_elements_by_dtype={"float32": 8}), "note", ("base",), "without TF32"),
     "full fine-tuning": (training, lambda r: [stack(r, i, "amp_bfloat16") for i in (0, 1)], "warning", ("base", "less"), "peak memory 954 MiB"),
     "out of memory without checkpointing": (training, lambda r: full(r, 0), "note", ("base",), "base: did not fit at batch=8"),
+    "out of memory with a whole copy on each GPU": (
+        training, lambda r: (stack(r, 1, "amp_bfloat16", "lora", "gradient_checkpointing", "ddp"), full(r, 1)),
+        "note", ("less",), "less: did not fit at batch=8",
+    ),
     "DataParallel": (training, lambda r: stack(r, 1, "amp_bfloat16", "lora", "data_parallel"), "note", ("less",), "one process for all devices"),
     "nothing quantized": (inference, lambda r: stack(r, 1, "float16"), "idea", ("base", "int8"), "no variant has quantized weights"),
 }  # fmt: skip
