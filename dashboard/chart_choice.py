@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard.decisive import Decisive
 from dashboard.links import ChartView
 from dashboard.words import NOT_MEASURED
+from engine.decisive import Decisive
 from engine.metrics import METRICS
 
 

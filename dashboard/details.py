@@ -1,4 +1,4 @@
-"""What stands behind an experiment's numbers, and what one can do with it: runs, logs, evidence, environment, downloads."""
+"""What stands behind an experiment's numbers, and what one can do with it: red flags, runs, logs, evidence, downloads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,23 @@ import streamlit as st
 from dashboard import pages, show, store, tables, words
 from db import queries, queue
 from engine import export, settings
+from engine import red_flags as checks
 from engine.presets import parse_spec, to_yaml
 from engine.record import Record
+
+_SEVERITY = {"warning": "▲ warning", "note": "• note", "idea": "+ idea"}
+
+
+def red_flags(record: Record) -> None:
+    """What the chapter warns of, as far as the record shows it. Nothing where it shows nothing."""
+    flags = checks.red_flags(record)
+    if not flags:
+        return
+    with st.expander(f"Red flags: {', '.join(flag.name for flag in flags)}", icon=":material/flag:"):
+        for flag in flags:
+            remedy = f"{flag.remedy} ({flag.technique})" if flag.technique else flag.remedy
+            st.markdown(f"**{_SEVERITY[flag.severity]}: {words.escape(flag.name)}.** {words.escape(flag.evidence)}.")
+            st.caption(words.escape(f"{flag.why} To try: {remedy}."))
 
 
 def runs(record: Record) -> None:

@@ -13,6 +13,7 @@ _VIEWS = Path(__file__).with_name("views")
 # file, title, address, icon, shown in the menu, what it is
 _PAGES = {
     "overview": ("Overview", "", ":material/monitoring:", True, "The best results so far and what runs now."),
+    "advisor": ("Advisor", "advisor", ":material/recommend:", True, "Which variant meets your limits on memory, quality and speed."),
     "new_experiment": ("New experiment", "new", ":material/add_circle:", True, "Choose a model, techniques and a workload, and run them."),
     "queue": ("Queue", "queue", ":material/pending_actions:", True, "What runs and what waits; cancel it here."),
     "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),

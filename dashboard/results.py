@@ -11,9 +11,9 @@ import streamlit as st
 from dashboard import show, store, tables, words
 from dashboard.charts import memory, samples, scaling, tradeoff
 from dashboard.charts.style import family_of
-from dashboard.decisive import Decisive, decisive
 from dashboard.links import ChartView
 from engine.cells import NOT_MEASURED
+from engine.decisive import Decisive, decisive
 from engine.flips import flips
 from engine.metrics import METRICS
 from engine.record import Record

@@ -15,8 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import queries
 from db.session import connect, migrate
-from engine import analysis, api, settings
+from engine import advisor, analysis, api, settings
 from engine.record import Record
+
+ADVISED_BY = 200
+"""The newest so many experiments are what the advisor answers from."""
 
 ALIVE_SECONDS = 15.0
 """A scheduler counts up every second or so; silent for longer than this, it is not there."""
@@ -72,6 +75,23 @@ def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
     found = queries.record(open_database(url), experiment_id, samples="quality")
     assert found is not None, "asked for only after `record` was not None"
     return analysis.summary(found)
+
+
+def measured() -> tuple[list[advisor.Measured], list[str]]:
+    """What the advisor needs of the newest experiments that have a result, and why it is not there of those that cannot be read."""
+    listed = queries.experiments(database(), limit=ADVISED_BY)
+    ids = listed[listed["succeeded"] > 0]["id"]
+    found = [_measured(settings.database_url(), i, token(i)) for i in ids]
+    return [m for m in found if isinstance(m, advisor.Measured)], [m for m in found if isinstance(m, str)]
+
+
+@st.cache_resource(max_entries=ADVISED_BY, show_spinner=False)  # not cache_data: nothing changes it, and copies would take their time
+def _measured(url: str, experiment_id: str, token: str) -> advisor.Measured | str | None:
+    found = queries.record(open_database(url), experiment_id, samples="quality")
+    try:
+        return advisor.read(found) if found is not None else None
+    except ValueError as error:  # of another version
+        return f"{found['experiment']['title'] if found else experiment_id}: {error}"
 
 
 def queue() -> pd.DataFrame:

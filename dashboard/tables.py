@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.decisive import Decisive
 from dashboard.words import (
     NOT_MEASURED,
     STATUS,
@@ -19,6 +18,7 @@ from dashboard.words import (
     run_status,
     value_text,
 )
+from engine.decisive import Decisive
 from engine.flips import Flips
 from engine.metrics import METRICS
 from engine.record import Record

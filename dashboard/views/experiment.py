@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import chart_choice, details, links, live, pages, profiles, results, show, store, tables, training, words
-from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
+from engine.decisive import decisive
 from engine.measurement import Status
 from engine.record import Record
 
@@ -72,6 +72,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     st.header("Verdicts", divider="gray")
     results.verdict_table(record, summary, view.point, "headline")
     st.caption(words.VERDICT_HELP)
+    details.red_flags(record)
     st.header("Trade-off", divider="gray")
     view = chart_choice.choose(view, known, labels, decides)
     params = links.chart_params(view, usual, labels[0] if labels else None)

@@ -8,8 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import links, live, pages, results, show, store, words
-from dashboard.decisive import decisive
 from db import queries
+from engine.decisive import decisive
 
 
 def main() -> None:
@@ -51,6 +51,7 @@ def _best(featured: dict[str, Any] | None) -> None:
     x, y = results.default_axes(summary, decisive(record))
     results.trade_off(record, summary, links.ChartView(x, y, None), "overview_tradeoff")
     results.verdict_table(record, summary, None, "overview_table")
+    pages.link("advisor", "Ask with your own limits on memory, quality and speed")
     pages.link("experiment", "Samples, intervals, downloads and the link to share", {"id": featured["id"]})
 
 

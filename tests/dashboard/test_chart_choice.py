@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from dashboard.chart_choice import named
-from dashboard.decisive import Decisive
 from db.records import import_record
+from engine.decisive import Decisive
 from engine.registry import discover
 from tests.dashboard.conftest import finished, texts
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from dashboard import tables
-from dashboard.decisive import Decisive
 from engine.analysis import summary
+from engine.decisive import Decisive
 from engine.flips import flips
 from engine.registry import discover
 from tests.dashboard.conftest import classified, finished
