@@ -78,6 +78,7 @@ def _settle(a: Assessment) -> None:
     if spec is None:
         st.caption(words.escape(f"No experiment settles it: {a.reason}."))
         return
+    show.scheduler_state()
     devices = draft.offered(store.schedulers(), local_devices())
     problem = obstacle(spec, devices)
     arrived = st.session_state.get("page_before") != "claims"
