@@ -223,9 +223,9 @@ def experiment(claim: Claim) -> ExperimentSpec | None:
 
 
 def obstacle(spec: ExperimentSpec, devices: Sequence[Device]) -> str | None:
-    """Why no variant of a claim's experiment may be left to chance on these devices, in words; None where each can run.
+    """Why a claim's experiment cannot run on any of these devices, in words; None where one of them can run all of it.
 
-    Stricter than queueing, which takes variants that cannot run as results: here each of them is needed.
+    Stricter than queueing, for which a variant that cannot run is a result: here each of them is needed.
     """
     from engine import api
 

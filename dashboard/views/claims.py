@@ -18,6 +18,8 @@ from engine.specs import new_id
 
 _TAGS = "[R] read in the source, [R2] in a transcription, [E] in an excerpt, [D] derived by arithmetic."
 
+_THREE_LINES = 68  # pixels of a row: text wraps in it, so that claims that begin alike can be told apart
+
 
 def main() -> None:
     st.title("Claims")
@@ -31,7 +33,7 @@ def main() -> None:
         return
     show.table(
         claims.overview(shown), "Every claim with its verdict, the claimed range and what was measured on each hardware.", "claims_table",
-        column_config={"Claim": st.column_config.TextColumn(pinned=True, width="medium")},
+        column_config={"Claim": st.column_config.TextColumn(pinned=True, width="medium")}, row_height=_THREE_LINES,
     )  # fmt: skip
     st.caption(words.CLAIM_HELP)
     _one(_chosen(shown))
