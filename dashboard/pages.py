@@ -17,6 +17,7 @@ _PAGES = {
     "new_experiment": ("New experiment", "new", ":material/add_circle:", True, "Choose a model, techniques and a workload, and run them."),
     "queue": ("Queue", "queue", ":material/pending_actions:", True, "What runs and what waits; cancel it here."),
     "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),
+    "claims": ("Claims", "claims", ":material/fact_check:", True, "What the chapter claims, and what was measured."),
     "experiment": ("Experiment", "experiment", ":material/science:", False, "One experiment: verdicts, charts, samples, downloads."),
 }
 

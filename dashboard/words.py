@@ -29,6 +29,15 @@ VERDICT_HELP = (
     "better, worse: beyond the metric's margin and shown by the rounds. equivalent: the whole interval lies within the "
     "margin. no difference shown: too imprecise or too small to say. At least 3 rounds are needed."
 )
+CLAIM_VERDICT = {
+    "reproduced": "✔ reproduced", "compatible": "≈ compatible", "not reproduced": "✖ not reproduced",
+    "estimate only": "… estimate only", "not comparable": "? not comparable", NOT_MEASURED: "– not measured",
+}  # fmt: skip
+CLAIM_HELP = (
+    "reproduced: the 95 % interval lies inside the claimed range. compatible: it overlaps it, or measurements disagree. not reproduced: it "
+    "lies outside. estimate only: a time without an interval decides nothing. not comparable: measured under other conditions. Counted bytes "
+    "need no interval. A single number n claims n ± 10 %."
+)
 START_SCHEDULER = "No scheduler is running, so runs stay queued. Start one: `make run`, or `.venv/bin/python -m engine scheduler`"
 
 _PUNCTUATION = re.compile(f"([{re.escape(string.punctuation)}])")

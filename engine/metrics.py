@@ -193,3 +193,21 @@ def metric(name: str) -> Metric:
         return METRICS[name]
     except KeyError:
         raise KeyError(f"unknown metric {name!r}; known: {', '.join(sorted(METRICS))}") from None
+
+
+_COUNTED = frozenset({
+    "weight_bytes", "bits_per_parameter", "kv_cache_bytes", "activation_bytes", "optimizer_state_bytes", "adapter_bytes",
+    "total_parameters", "trainable_parameters",
+})  # fmt: skip
+_COUNTED_BY_THE_ALLOCATOR = frozenset({
+    "peak_memory_bytes", "peak_memory_all_ranks_bytes", "load_peak_memory_bytes", "extra_peak_bytes", "peak_weight_bytes",
+    "peak_gradient_bytes", "peak_optimizer_bytes", "peak_activation_bytes", "peak_other_bytes",
+})  # fmt: skip
+
+
+def repeats_exactly(metric: Metric, device_kind: str) -> bool:
+    """Whether another round gives the same number: it is counted from tensors, on a GPU also by torch's allocator.
+
+    A CPU's peak is that of a process, which moves by a few per cent.
+    """
+    return metric.name in _COUNTED or (device_kind == "cuda" and metric.name in _COUNTED_BY_THE_ALLOCATOR)

@@ -19,7 +19,7 @@ from engine.references import FOLDER, import_references
 from tests.dashboard.conftest import HOSTILE, classified, finished, texts
 
 Open = Callable[..., Any]
-VIEWS = ("overview", "new_experiment", "queue", "experiments", "experiment")
+VIEWS = ("overview", "new_experiment", "queue", "experiments", "experiment", "claims")
 CPU = queue.Offer("here/cpu", ("cpu", "here/cpu"))
 
 
@@ -134,7 +134,7 @@ def test_text_of_others_is_shown_as_it_is(db: Engine, open_page: Open, view: str
     page = open_page(view, id=experiment)
     shown = [str(e.value) for kind in ("title", "header", "subheader", "markdown", "caption") for e in getattr(page, kind)]
     assert not [s for s in shown if re.search(r"(?<!\\)(!\[|<img|\*\*bold|\$x|:material/home)", s)]
-    assert any("onerror" in s for s in shown) or view in ("queue", "new_experiment", "experiments"), "it is there all the same"
+    assert any("onerror" in s for s in shown) or view in ("queue", "new_experiment", "experiments", "claims"), "it is there all the same"
 
 
 def test_progress_and_queue_while_something_runs(db: Engine, open_page: Open) -> None:

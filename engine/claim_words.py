@@ -1,0 +1,51 @@
+"""Claims in words for people: claimed range and measured number with the unit that they have in common. Draws nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.metrics import METRICS
+
+if TYPE_CHECKING:
+    from engine.claim_verdicts import Measurement
+    from engine.claims import Claim
+
+
+def number_text(claim: Claim, value: float) -> str:
+    """'3.4x', '−55 %', '3.87 GB': in the claim's unit. Bytes are decimal, as the chapter counts them."""
+    if claim.quantity in ("times less", "times more"):
+        return f"{value:,.0f}x" if value >= 100 else f"{value:.3g}x"
+    if claim.quantity == "change":
+        return f"{'−' if value < 0 else '+'}{abs(value) * 100:.3g} %" if value else "±0 %"
+    metric = METRICS[claim.metric]
+    return _decimal_bytes(value) if metric.unit == "bytes" else f"{value:,.0f}" if value >= 1000 and not metric.unit else metric.format(value)
+
+
+def claimed_text(claim: Claim) -> str:
+    """'3.6x to 4.4x less', 'at least 10x faster': the range that counts as what was claimed."""
+    low, high = claim.claimed.low, claim.claimed.high
+    what = {"times less": " less", "times more": " as much", "change": " change", "value": "", "saved": " saved"}[claim.quantity]
+    if low is None:
+        assert high is not None
+        return f"at most {number_text(claim, high)}{what}"
+    if high is None:
+        return f"at least {number_text(claim, low)}{what}"
+    first, last = number_text(claim, low), number_text(claim, high)
+    return f"{first}{what}" if low == high else f"{first} to {last}{what}"
+
+
+def measured_text(claim: Claim, measured: Measurement | None) -> str:
+    """'3.94x', '0.99x (0.97x to 1.01x)'; 'not measured' where there is none."""
+    if measured is None:
+        return "not measured"
+    text = number_text(claim, measured.estimate)
+    if measured.low is None or measured.high is None or measured.low == measured.high:
+        return text
+    return f"{text} ({number_text(claim, measured.low)} to {number_text(claim, measured.high)})"
+
+
+def _decimal_bytes(value: float) -> str:
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if abs(value) >= size:
+            return f"{value / size:.4g} {unit}" if value / size < 1000 else f"{value / size:,.0f} {unit}"
+    return f"{value / 1e3:.3g} kB"
