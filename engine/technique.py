@@ -20,6 +20,7 @@ from engine.environments import CORE, ENVIRONMENTS
 from engine.measurement import Evidence
 
 if TYPE_CHECKING:
+    from engine.footprint import Footprint
     from engine.modelspec import Head, ModelSpec
     from engine.training import Training
     from engine.workload import Workload
@@ -204,6 +205,10 @@ class Technique(BaseModel):
     def prepare(self, plan: ModelPlan) -> ModelPlan:
         """Before the weights are loaded."""
         return plan
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """What changes in the bytes that a run holds, for the memory planner. Must not import torch."""
+        return held.evolve(unknown=f"{self.name} has no memory formula")
 
     def apply(self, session: Session) -> None:
         """After the weights are loaded."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import CacheSource, Session, Slot, Technique, UnsupportedHereError
 from experiments.inference.used_cache import packed_evidence
@@ -48,6 +49,15 @@ class QuantizedKvCache(Technique):
         if not workload.generates:
             return f"the workload {workload.name} generates no tokens, so there is nothing to keep; take it out of the stack"
         return None
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """All but the newest tokens packed (https://arxiv.org/abs/2402.02750), a scale and a zero point for each group in the cache's type."""
+
+        def cached(tokens: int, numbers: int, itemsize: int) -> int:
+            waiting = min(tokens, self.residual_length)
+            return int(numbers * (waiting * itemsize + (tokens - waiting) * (self.bits / 8 + 2 * itemsize / self.group_size)))
+
+        return held.evolve(cached=cached)
 
     def apply(self, session: Session) -> None:
         from transformers import QuantizedCache
