@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from engine.commands import catalogue, queue, results, run
+from engine.commands import catalogue, plan, queue, results, run
 from engine.terminal import app, err
 
-COMMANDS = (catalogue, queue, results, run)
+COMMANDS = (catalogue, plan, queue, results, run)
 """Loading a module registers its commands."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine import settings
@@ -31,7 +32,7 @@ class _Spec(BaseModel):
 
 
 class TechniqueSpec(_Spec):
-    """A technique by name with its options; plain text means default options."""
+    """A technique by name with its options; as text `name` or `name(option=value, ...)`, as `default_name` writes it."""
 
     technique: str
     options: dict[str, Any] = {}
@@ -39,10 +40,23 @@ class TechniqueSpec(_Spec):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, data: Any) -> Any:
-        return {"technique": data} if isinstance(data, str) else data
+        return _technique_of(data) if isinstance(data, str) else data
 
     def build(self) -> Technique:
         return discover().technique(self.technique, self.options)
+
+
+def _technique_of(text: str) -> dict[str, Any]:
+    name, opened, rest = text.strip().partition("(")
+    if not opened:
+        return {"technique": name}
+    try:
+        options = yaml.safe_load("{" + rest.removesuffix(")").replace("=", ": ") + "}") if rest.endswith(")") else None
+    except yaml.YAMLError:
+        options = None
+    if not isinstance(options, dict) or None in options.values():
+        raise ValueError(f"{text!r} is no technique; write name or name(option=value, other=value)")
+    return {"technique": name, "options": options}
 
 
 class VariantSpec(_Spec):
