@@ -33,8 +33,8 @@ class Linear:
 
 @dataclass(frozen=True)
 class Architecture:
-    """positions: the longest sequence in tokens. vectors: numbers of a block's norms and biases. embeddings: numbers of the matrices outside the blocks, without an output head of
-    its own. outside: numbers of the norms and biases outside. head: outputs of the head, 0 where there is none."""
+    """positions: the longest sequence in tokens. vectors: numbers of a block's norms and biases. embeddings: numbers of the matrices outside
+    the blocks, without an output head of its own. outside: numbers of the norms and biases there. head: outputs of the head, 0 without."""
 
     family: str
     dtype: str
@@ -73,8 +73,8 @@ class Architecture:
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """Of all parameters, vectors of a block as one."""
-        block = [(m.outputs, m.inputs) for m in self.linears] + [(self.vectors,)]
-        rest = [(n // self.hidden, self.hidden) for n in self.embeddings] + [(self.outside,)]
+        block: list[tuple[int, ...]] = [*((m.outputs, m.inputs) for m in self.linears), (self.vectors,)]
+        rest: list[tuple[int, ...]] = [*((n // self.hidden, self.hidden) for n in self.embeddings), (self.outside,)]
         return block * self.layers + rest + ([(self.head, self.hidden)] if self.head_parameters else [])
 
 

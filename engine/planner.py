@@ -104,8 +104,10 @@ def _adapter_shapes(model: Architecture, held: Footprint) -> list[tuple[int, ...
     if held.adapter is None:
         return []
     rank = held.adapter.rank
-    found = [m for m in model.linears if m.name in held.adapter.targets]
-    return [shape for m in found for shape in ((rank, m.inputs), (m.outputs, rank))] * model.layers
+    found: list[tuple[int, ...]] = []
+    for m in (m for m in model.linears if m.name in held.adapter.targets):
+        found += [(rank, m.inputs), (m.outputs, rank)]
+    return found * model.layers
 
 
 def cache_bytes(model: Architecture, held: Footprint, tokens: int, sequences: int) -> int:
@@ -179,23 +181,23 @@ class _Training:
         bottom = max(self.gradients - (0 if model.tied else self.rest // 2 // self.shards), 0)
         expanded = _expanded(model, held)
         return {
-            "end of the forward pass": self._at(tokens * (loss + per.made_by_loss()), self._copies(1, model.layers)),
-            "loss": self._at(tokens * (loss + LOSS_BYTES * model.head), copies),
-            "output head's gradient": self._at(tokens * (loss + 4 * model.head), copies + self.head // 2 * held.autocast, self.head),
+            "end of the forward pass": self._at(tokens * (loss + per.made_by_loss()) + self._copies(1, model.layers)),
+            "loss": self._at(tokens * (loss + LOSS_BYTES * model.head) + copies),
+            "output head's gradient": self._at(tokens * (loss + 4 * model.head) + copies, self.head // 2 * held.autocast, self.head),
             "backward pass of the last block": self._at(
-                tokens * (kept + at_work + per.backward_of_block()), copies - head + of_block + expanded, self.head + self.block),
-            "backward pass of the first block": self._at(tokens * first, of_block + expanded, bottom),
+                tokens * (kept + at_work + per.backward_of_block()) + copies - head + of_block, expanded, self.head + self.block),
+            "backward pass of the first block": self._at(tokens * first + of_block, expanded, bottom),
             "end of the backward pass": self._at(0, self.head if model.tied else 0, self.gradients),
             "update": self._at(0, held.update_bytes(self.trained // self.shards, self.largest // self.shards), self.gradients),
         }  # fmt: skip
 
     def _copies(self, head: int, blocks: int) -> int:
-        """16-bit copies of weights under autocast: of blocks and of the head."""
+        """16-bit copies of weights under autocast, which count as activations: of blocks and of the head."""
         if not self.held.autocast:
             return 0
         return 2 * (head * self.model.head * self.model.hidden + blocks * sum(m.elements for m in self.model.linears))
 
-    def _at(self, activations: int, transient: int, gradients: int = 0) -> Components:
+    def _at(self, activations: int, transient: int = 0, gradients: int = 0) -> Components:
         if self.load.micro_batches > 1:
             gradients = self.gradients
         return Components(
