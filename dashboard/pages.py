@@ -14,6 +14,7 @@ _VIEWS = Path(__file__).with_name("views")
 _PAGES = {
     "overview": ("Overview", "", ":material/monitoring:", True, "The best results so far and what runs now."),
     "new_experiment": ("New experiment", "new", ":material/add_circle:", True, "Choose a model, techniques and a workload, and run them."),
+    "planner": ("Planner", "planner", ":material/memory:", True, "How much memory a run would take, and whether it fits a GPU."),
     "queue": ("Queue", "queue", ":material/pending_actions:", True, "What runs and what waits; cancel it here."),
     "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),
     "experiment": ("Experiment", "experiment", ":material/science:", False, "One experiment: verdicts, charts, samples, downloads."),

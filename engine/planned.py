@@ -5,11 +5,10 @@ GPU runs only: on a CPU the measured peak is the process's own, with its librari
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.analysis import Row
 from engine.cells import point_label
 from engine.planner import Plan, plan
 from engine.record import Record
@@ -38,8 +37,9 @@ class Prediction:
         return None if self.plan is None or not self.measured else self.plan.peak_memory_bytes / self.measured - 1
 
 
-def predictions(record: Record, rows: list[Row]) -> list[Prediction]:
-    """For every variant and point whose peak was asked for on a GPU, in their order. rows: the record's (engine.analysis.rows)."""
+def predictions(record: Record, rows: Iterable[Any]) -> list[Prediction]:
+    """For every variant and point whose peak was asked for on a GPU, in their order. rows: of engine.analysis, as
+    Row or as tuples of its summary."""
     try:
         spec = ExperimentSpec.model_validate(record["experiment"]["spec"])
         loads = {point_label(load.point): load for load in spec.workload.build().loads()}
@@ -48,7 +48,7 @@ def predictions(record: Record, rows: list[Row]) -> list[Prediction]:
     return list(_predictions(record, rows, spec, loads))
 
 
-def _predictions(record: Record, rows: list[Row], spec: ExperimentSpec, loads: dict[str, Any]) -> Iterator[Prediction]:
+def _predictions(record: Record, rows: Iterable[Any], spec: ExperimentSpec, loads: dict[str, Any]) -> Iterator[Prediction]:
     capacities = {i: _capacity(record, i) for i in range(len(record["variants"]))}
     stacks = {variant.name: variant for variant in spec.variants}
     for row in rows:
@@ -60,7 +60,8 @@ def _predictions(record: Record, rows: list[Row], spec: ExperimentSpec, loads: d
             found = plan(spec.model, stacks[row.variant].build(), loads[row.point_label], _ranks(record, row.position))
         except ValueError as error:
             reason = str(error)
-        yield Prediction(row.position, row.variant, row.point_label, found, reason, row.value, row.status, capacity)
+        measured = row.value if row.value == row.value else None  # a frame's missing number is NaN
+        yield Prediction(row.position, row.variant, row.point_label, found, reason, measured, row.status, capacity)
 
 
 def _runs(record: Record, position: int) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import chart_choice, details, links, live, pages, profiles, results, show, store, tables, training, words
+from dashboard import chart_choice, details, links, live, pages, predicted, profiles, results, show, store, tables, training, words
 from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
 from engine.measurement import Status
@@ -81,6 +81,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     st.header("Memory", divider="gray")
     results.memory_chart(summary, view.point, "memory")
     training.memory_split(record, summary, view.point)
+    predicted.section(record, summary)
     training.loss_curves(record, summary)
     st.header("Quality and fidelity", divider="gray")
     results.quality(record, summary)
