@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from engine.measurement import Point
-from engine.training import adamw_state_bytes
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of a number."""
@@ -44,6 +43,11 @@ class Adapter:
 def plain_cache(tokens: int, numbers: int, itemsize: int) -> int:
     """Bytes of one sequence's cache of so many tokens, each with so many numbers."""
     return tokens * numbers * itemsize
+
+
+def adamw_state_bytes(shape: tuple[int, ...], itemsize: int) -> int:
+    """Bytes of AdamW's state of one parameter: momentum and variance in its own type, and a step count."""
+    return 2 * math.prod(shape) * itemsize + 4
 
 
 def whole_update(total: int, largest: int) -> int:

@@ -5,7 +5,7 @@ The answer is the contract of `python -m engine plan --json`; the page shows the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from engine.modelspec import ModelSpec
 from engine.planner import Plan, footprint, plan_of, weight_bytes
 from engine.registry import discover, readable
 from engine.specs import TechniqueSpec, VariantSpec, default_name
-from engine.technique import impossible_stack
+from engine.technique import Technique, impossible_stack
 from engine.workload import Workload
 
 WORKLOADS = ("generation", "training_step", "encoder_forward")
@@ -88,9 +88,11 @@ def answer(asked: PlanRequest) -> dict[str, Any]:
         raise ValueError(readable(error)) from None
     techniques, workload = stack.build(), discover().workload(asked.workload, asked.workload_options)
     memory = gpus.memory(asked.memory)
-    _check(asked, techniques, workload, memory)
+    if reason := workload.unsuitable_model(asked.model):
+        raise ValueError(f"model: {reason}")
     model = architecture(asked.model)
     held, load = footprint(model, techniques), workload.loads()[0]
+    _check(asked, techniques, workload, memory)
     if load.length + load.new > model.positions:
         raise ValueError(f"length: {load.length + load.new} tokens are more than the {model.positions} positions of {asked.model}; ask for fewer")
     found = plan_of(model, held, load, asked.gpus)
@@ -129,11 +131,10 @@ def _stored(model: Architecture, stack: tuple[str, ...]) -> int:
     return weight_bytes(model, footprint(model, [discover().technique(name) for name in stack]))
 
 
-def _check(asked: PlanRequest, techniques: Any, workload: Workload, memory: gpus.Memory) -> None:
+def _check(asked: PlanRequest, techniques: Sequence[Technique], workload: Workload, memory: gpus.Memory) -> None:
+    """Whether the stack makes sense on a recent GPU."""
     members = tuple(f"cuda:{i}" for i in range(asked.gpus)) if asked.gpus > 1 else ()
     device = Device("cuda:0", "cuda", memory.name, "planned", memory.total_bytes, (9, 0), members=members)
-    if reason := workload.unsuitable_model(asked.model):
-        raise ValueError(f"model: {reason}")
     if reason := impossible_stack(techniques, device, asked.model, workload):
         raise ValueError(f"technique: {reason}")
 

@@ -6,6 +6,7 @@ Crosses every boundary (form, YAML file, JSON in the database, bundle), so it is
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import secrets
 import unicodedata
@@ -50,13 +51,23 @@ def _technique_of(text: str) -> dict[str, Any]:
     name, opened, rest = text.strip().partition("(")
     if not opened:
         return {"technique": name}
-    try:
-        options = yaml.safe_load("{" + rest.removesuffix(")").replace("=", ": ") + "}") if rest.endswith(")") else None
+    try:  # all of it text at first: YAML would take the option "off" for false
+        options = yaml.load("{" + rest.removesuffix(")").replace("=", ": ") + "}", yaml.BaseLoader) if rest.endswith(")") else None
     except yaml.YAMLError:
         options = None
-    if not isinstance(options, dict) or None in options.values():
+    if not isinstance(options, dict) or "" in options.values():
         raise ValueError(f"{text!r} is no technique; write name or name(option=value, other=value)")
-    return {"technique": name, "options": options}
+    return {"technique": name, "options": {key: _option(value) for key, value in options.items()}}
+
+
+def _option(value: Any) -> Any:
+    """A number, true or false where the text is one."""
+    if isinstance(value, list):
+        return [_option(v) for v in value]
+    try:
+        return json.loads(value.lower() if value in ("True", "False") else value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 class VariantSpec(_Spec):

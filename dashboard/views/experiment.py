@@ -5,7 +5,21 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import chart_choice, details, links, live, pages, predicted, profiles, results, show, store, tables, training, words
+from dashboard import (
+    chart_choice,
+    details,
+    links,
+    live,
+    pages,
+    predicted,
+    profiles,
+    results,
+    show,
+    store,
+    tables,
+    training,
+    words,
+)
 from dashboard.decisive import decisive
 from engine.catalogue import BUNDLED, SHAPES
 from engine.measurement import Status

@@ -19,6 +19,9 @@ _SAYS = {
 }
 
 
+_ALSO = {"generation": ["new_tokens"], "training_step": ["accumulation", "gpus"], "encoder_forward": []}
+
+
 def main() -> None:
     st.title("Planner")
     st.markdown("How much memory would it take? By formula, before anything runs; experiments on GPUs show it beside what was measured.")
@@ -52,7 +55,7 @@ def _question() -> None:
     labels = {w["name"]: w["label"] for w in store.catalogue()["workloads"]}
     st.segmented_control("Workload", WORKLOADS, key="plan_workload", format_func=labels.__getitem__, required=True, persist_state="session")
     workload = str(state["plan_workload"])
-    numbers = ["batch", "length"] + {"generation": ["new_tokens"], "training_step": ["accumulation", "gpus"]}.get(workload, [])
+    numbers = ["batch", "length", *_ALSO[workload]]
     for column, name in zip(st.columns(len(numbers)), numbers, strict=True):
         with column:
             least, most = (next(getattr(m, bound) for m in PlanRequest.model_fields[name].metadata if hasattr(m, bound)) for bound in ("ge", "le"))

@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from engine.footprint import whole_update
-from engine.training import adamw_state_bytes
+from engine.footprint import adamw_state_bytes, whole_update
 from experiments.optimizers.base import Optimizer
 
 

@@ -22,9 +22,8 @@ class TorchaoInt8WeightOnly(Technique):
     requires: ClassVar[tuple[str, ...]] = ("torchao",)
 
     def footprint(self, held: Footprint) -> Footprint:
-        """A scale a row, in the model's type; the output head too, beside the embedding where the two were one."""
-        itemsize = BYTES[held.dtype]
-        return held.evolve(packing=Packing(lambda outputs, inputs: outputs * (inputs + itemsize), head=True, expanded=itemsize))
+        """A float32 scale and an 8-bit zero point a row; the output head too, beside the embedding where the two were one."""
+        return held.evolve(packing=Packing(lambda outputs, inputs: outputs * (inputs + 5), head=True, expanded=BYTES[held.dtype]))
 
     def apply(self, session: Session) -> None:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_

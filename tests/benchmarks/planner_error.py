@@ -35,6 +35,7 @@ def examine(path: Path, *, verbose: bool) -> dict[str, Any]:
         print(f"  {p.variant} ({p.point_label}): {line(p)}", file=sys.stderr)
     return {
         "errors": [abs(p.error) for p in seen if p.error is not None],
+        "errors_above_weights": [abs(x) for p in seen if (x := above_weights(p)) is not None],
         "wrongly_fitting": [f"{p.variant} ({p.point_label})" for p in seen if p.status == Status.OUT_OF_MEMORY and fits(p)],
         "out_of_memory": sum(p.status == Status.OUT_OF_MEMORY for p in seen),
         "wrongly_not_fitting": [
@@ -49,6 +50,13 @@ def examine(path: Path, *, verbose: bool) -> dict[str, Any]:
 def line(p: Prediction) -> str:
     said = "not predicted" if p.plan is None else f"predicted {p.plan.peak_memory_bytes / 1e9:.3f} GB ({p.plan.moment})"
     return f"{said}, {p.status}" if p.error is None else f"{said}, measured {p.measured / 1e9 if p.measured else 0:.3f} GB, {p.error:+.1%}"
+
+
+def above_weights(p: Prediction) -> float | None:
+    """The same error as a part of what is measured beside the weights, which are the easy part."""
+    if p.plan is None or p.measured is None or p.measured <= p.plan.components.weights:
+        return None
+    return (p.plan.peak_memory_bytes - p.measured) / (p.measured - p.plan.components.weights)
 
 
 def fits(p: Prediction) -> bool:
@@ -88,6 +96,8 @@ def _print(found: dict[str, dict[str, Any]], summary: dict[str, Any]) -> None:
         for text in f["not_predicted"]:
             print(f"  {text}")
     print(f"all: median {summary['median']:.2%}, largest {summary['largest']:.1%}, n = {summary['n']}")
+    above = [e for f in found.values() for e in f["errors_above_weights"]]
+    print(f"of what is there beside the weights: median {statistics.median(above):.2%}, largest {max(above):.1%}, n = {len(above)}")
     print(f"ran out of memory: {summary['out_of_memory']}, of these said to fit: {summary['wrongly_fitting'] or 'none'}")
     print(f"said not to fit, and measured: {summary['wrongly_not_fitting'] or 'none'}")
     shares = [x for f in found.values() for x in f["lost_between_blocks"]]
