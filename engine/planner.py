@@ -163,7 +163,13 @@ class _Training:
         self.state = sum(held.state_bytes(shape, itemsize) for shape in shapes) // self.shards
         self.block = 0 if held.adapter else itemsize * model.block_parameters
         self.head = 0 if held.adapter else itemsize * model.head * model.hidden
-        self.rest = 0 if held.adapter else itemsize * (sum(model.embeddings) + model.outside) + itemsize * model.head_parameters
+        outside = sum(model.embeddings) + model.outside + model.head_parameters
+        self.rest = 0 if held.adapter else itemsize * outside
+        sharded = self.shards > 1
+        # FSDP2 holds, beside its part, the block at work, the next one and the buffer that it comes in, and what is outside the blocks
+        # (https://arxiv.org/abs/2304.11277, section 3.2); whole gradients before they are dealt out, and the buffer that they leave in
+        self.gathered = BYTES[held.dtype] * (3 * model.block_parameters + outside) if sharded else 0
+        self.leaving, self.left = (2 * self.block, 2 * self.rest) if sharded else (0, 0)
         self.buckets = self.trained if held.group == "copies" and ranks > 1 else 0
 
     def moments(self) -> dict[str, Components]:
@@ -185,10 +191,10 @@ class _Training:
             "loss": self._at(tokens * (loss + LOSS_BYTES * model.head) + copies),
             "output head's gradient": self._at(tokens * (loss + 4 * model.head) + copies, self.head // 2 * held.autocast, self.head),
             "backward pass of the last block": self._at(
-                tokens * (kept + at_work + per.backward_of_block()) + copies - head + of_block, expanded, self.head + self.block),
-            "backward pass of the first block": self._at(tokens * first + of_block, expanded, bottom),
-            "end of the backward pass": self._at(0, self.head if model.tied else 0, self.gradients),
-            "update": self._at(0, held.update_bytes(self.trained // self.shards, self.largest // self.shards), self.gradients),
+                tokens * (kept + at_work + per.backward_of_block()) + copies - head + of_block, expanded + self.leaving, self.head + self.block),
+            "backward pass of the first block": self._at(tokens * first + of_block, expanded + self.leaving, bottom),
+            "end of the backward pass": self._at(0, (self.head if model.tied else 0) + self.left, self.gradients),
+            "update": self._at(0, held.update_bytes(self.trained // self.shards, self.largest // self.shards), self.gradients, gathered=False),
         }  # fmt: skip
 
     def _copies(self, head: int, blocks: int) -> int:
@@ -197,16 +203,11 @@ class _Training:
             return 0
         return 2 * (head * self.model.head * self.model.hidden + blocks * sum(m.elements for m in self.model.linears))
 
-    def _at(self, activations: int, transient: int = 0, gradients: int = 0) -> Components:
+    def _at(self, activations: int, transient: int = 0, gradients: int = 0, gathered: bool = True) -> Components:
         if self.load.micro_batches > 1:
             gradients = self.gradients
         return Components(
-            weights=weight_bytes(self.model, self.held) // self.shards + self._gathered(),
+            weights=weight_bytes(self.model, self.held) // self.shards + (self.gathered if gathered else 0),
             gradients=min(gradients, self.gradients), optimizer=self.state, activations=activations,
             workspace=transient + self.buckets + 2 * WORKSPACE_BYTES,
         )  # fmt: skip
-
-    def _gathered(self) -> int:
-        """FSDP2 holds, beside its part, the block at work, the next one and the buffer that it comes in, and what is outside the blocks
-        (https://arxiv.org/abs/2304.11277, section 3.2)."""
-        return 0 if self.shards == 1 else 3 * self.block + self.rest
