@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from dashboard import draft, forms, words
-from engine import api, settings
+from engine import settings
 from engine.devices import Device
+from engine.footprint import BYTES
 from engine.technique import SLOT_ORDER
 
 KINDS = ("cpu", "cuda")
@@ -30,7 +31,7 @@ def model(models: list[dict[str, Any]]) -> None:
         st.error(words.escape(row["reason"]))
     size = ""
     if row["dtype"] and row["parameters"]:
-        weights = words.value_text("weight_bytes", row["parameters"] * api.BYTES_PER_NUMBER[row["dtype"]])
+        weights = words.value_text("weight_bytes", row["parameters"] * BYTES[row["dtype"]])
         size = f"Stored as {row['dtype']}, weights {weights}."
     st.caption(words.escape(f"{size} {row['note']}"))
 

@@ -15,6 +15,7 @@ _PAGES = {
     "overview": ("Overview", "", ":material/monitoring:", True, "The best results so far and what runs now."),
     "advisor": ("Advisor", "advisor", ":material/recommend:", True, "Which variant meets your limits on memory, quality and speed."),
     "new_experiment": ("New experiment", "new", ":material/add_circle:", True, "Choose a model, techniques and a workload, and run them."),
+    "planner": ("Planner", "planner", ":material/memory:", True, "How much memory a run would take, and whether it fits a GPU."),
     "queue": ("Queue", "queue", ":material/pending_actions:", True, "What runs and what waits; cancel it here."),
     "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),
     "claims": ("Claims", "claims", ":material/fact_check:", True, "What the chapter claims, and what was measured."),

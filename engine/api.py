@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine import settings
+from engine import guard, settings
 from engine.catalogue import BUNDLED, SHAPES
 from engine.devices import Device, local_devices
 from engine.modelspec import NO_MODEL, ModelSpec
@@ -21,8 +21,6 @@ from engine.workload import Workload
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-
-BYTES_PER_NUMBER = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 def submit(db: Engine, spec: ExperimentSpec, request_key: str | None = None, devices: Sequence[Device] | None = None) -> str:
@@ -64,19 +62,8 @@ def check(spec: ExperimentSpec, devices: Sequence[Device]) -> None:
         raise ValueError(f"device: nothing offers {spec.device!r}; choose one of {known}")
     baseline = spec.variants[0].build()
     for device in fitting:
-        if reason := unsupported_stack(baseline, device, spec.model, workload) or _does_not_fit(spec.model, baseline, device):
+        if reason := unsupported_stack(baseline, device, spec.model, workload) or guard.does_not_fit(spec.model, baseline, workload, device):
             raise ValueError(f"baseline: {spec.baseline} cannot run on {device.id}: {reason}; choose another baseline")
-
-
-def _does_not_fit(model: ModelSpec, stack: Sequence[Technique], device: Device) -> str | None:
-    row = model_row(model)
-    if not row["parameters"] or any(t.slot.value == "weights" for t in stack):
-        return None
-    dtype = next((t.name for t in stack if t.slot.value == "precision"), row["dtype"])
-    needed = row["parameters"] * BYTES_PER_NUMBER[dtype]
-    if needed <= device.memory_bytes:
-        return None
-    return f"its weights alone need {needed / 2**30:.0f} GiB, {device.name} has {device.memory_bytes / 2**30:.0f} GiB"
 
 
 def positions_of(model: ModelSpec) -> int | None:

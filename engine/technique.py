@@ -20,6 +20,7 @@ from engine.environments import CORE, ENVIRONMENTS
 from engine.measurement import Evidence
 
 if TYPE_CHECKING:
+    from engine.footprint import Footprint
     from engine.modelspec import Head, ModelSpec
     from engine.training import Training
     from engine.workload import Workload
@@ -205,6 +206,10 @@ class Technique(BaseModel):
         """Before the weights are loaded."""
         return plan
 
+    def footprint(self, held: Footprint) -> Footprint:
+        """What changes in the bytes that a run holds, for the memory planner. Must not import torch."""
+        return held.evolve(unknown=f"{self.name} has no memory formula")
+
     def apply(self, session: Session) -> None:
         """After the weights are loaded."""
 
@@ -247,13 +252,26 @@ def unsupported_stack(
 ) -> str | None:
     """The first reason why this stack cannot run on this machine's device, or None."""
     for technique in stack:
-        if technique.needs_model and model.source == "none":
-            return f"{technique.name}: it changes a model, and there is none here; take it out of the stack"
-        if technique.phase not in ("any", "training" if workload.trains else "inference"):
-            return f"{technique.name}: it has no effect on the workload {workload.name}, it is for {technique.phase}; take it out of the stack"
-        if workload.trains and technique.freezes_weights and not any(t.slot is Slot.ADAPTER for t in stack):
-            return f"{technique.name}: its weights take no gradients; add an adapter, lora for example, that is trained in their place"
-        reason = technique.missing_packages() or technique.unsupported_reason(device, model, workload, stack)
-        if reason:
+        reason = _contradiction(technique, stack, model, workload) or technique.missing_packages()
+        if reason := reason or technique.unsupported_reason(device, model, workload, stack):
             return f"{technique.name}: {reason}"
+    return None
+
+
+def impossible_stack(stack: Sequence[Technique], device: Device, model: ModelSpec, workload: Workload) -> str | None:
+    """As `unsupported_stack`, on some other machine that has all packages."""
+    for technique in stack:
+        if reason := _contradiction(technique, stack, model, workload) or technique.unsupported_reason(device, model, workload, stack):
+            return f"{technique.name}: {reason}"
+    return None
+
+
+def _contradiction(technique: Technique, stack: Sequence[Technique], model: ModelSpec, workload: Workload) -> str | None:
+    """Why a technique makes no sense with this model and workload, on whatever machine."""
+    if technique.needs_model and model.source == "none":
+        return "it changes a model, and there is none here; take it out of the stack"
+    if technique.phase not in ("any", "training" if workload.trains else "inference"):
+        return f"it has no effect on the workload {workload.name}, it is for {technique.phase}; take it out of the stack"
+    if workload.trains and technique.freezes_weights and not any(t.slot is Slot.ADAPTER for t in stack):
+        return "its weights take no gradients; add an adapter, lora for example, that is trained in their place"
     return None

@@ -6,18 +6,14 @@ Owns one optimizer step over its micro-batches. Knows no data and records nothin
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.footprint import adamw_state_bytes
+
 if TYPE_CHECKING:
     from engine.marks import Marks
-
-
-def adamw_state_bytes(shape: tuple[int, ...], itemsize: int) -> int:
-    """Bytes of AdamW's state of one parameter: momentum and variance in its own type, and a step count."""
-    return 2 * math.prod(shape) * itemsize + 4
 
 
 def adamw(parameters: list[Any], learning_rate: float) -> Any:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from engine.modelspec import Head, ModelSpec
 
 if TYPE_CHECKING:
+    from engine.footprint import Load
     from engine.meter import Meter
     from engine.quality import QualityReference
     from engine.technique import Session
@@ -75,6 +76,10 @@ class Workload(BaseModel):
     def positions_needed(self) -> int:
         """The longest sequence that the model will see, in tokens; checked before queueing where the model's limit is known."""
         return 0
+
+    def loads(self) -> list[Load]:
+        """Its points as the memory planner sees them; empty where no formula covers what it does."""
+        return []
 
     def training(self, model: Any) -> Training | None:
         """How the loaded model is going to be trained, before techniques change it; None where the workload does not train."""

@@ -5,7 +5,21 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import chart_choice, details, links, live, pages, profiles, results, show, store, tables, training, words
+from dashboard import (
+    chart_choice,
+    details,
+    links,
+    live,
+    pages,
+    predicted,
+    profiles,
+    results,
+    show,
+    store,
+    tables,
+    training,
+    words,
+)
 from engine.catalogue import BUNDLED, SHAPES
 from engine.decisive import decisive
 from engine.measurement import Status
@@ -82,6 +96,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     st.header("Memory", divider="gray")
     results.memory_chart(summary, view.point, "memory")
     training.memory_split(record, summary, view.point)
+    predicted.section(record, summary)
     training.loss_curves(record, summary)
     st.header("Quality and fidelity", divider="gray")
     results.quality(record, summary)

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import draft, form_parts, links, pages, show, store, words
-from engine import api
+from engine import api, guard
 from engine.devices import Device, local_devices
 from engine.presets import preset_names
 from engine.specs import ExperimentSpec
@@ -71,6 +71,8 @@ def _run(workloads: list[dict[str, Any]], devices: list[Device], key: str) -> No
         st.error(words.escape(str(error)))
         st.button("Run", type="primary", icon=":material/play_arrow:", disabled=True, key="new_run")
         return
+    for text in guard.warnings(spec, devices):
+        st.warning(words.escape(text), icon=":material/memory:")
     plan = draft.plan(spec, store.past_seconds(draft.model_name(), spec.device))
     took = "no estimate yet: nothing like it was measured before" if plan.seconds is None else f"about {words.seconds_text(plan.seconds)}"
     once = " and ".join(f"{plan.runs[kind]} for {kind}" for kind in plan.runs if kind != "speed")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from engine.footprint import Adapter, Footprint
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
 from experiments.training.probe import without_gradient
@@ -28,6 +29,9 @@ class Lora(Technique):
     alpha: float = Field(32, gt=0, le=4096, description="The update is scaled by alpha / rank")
     dropout: float = Field(0.05, ge=0, lt=1, description="Dropout in front of the adapter")
     target_modules: tuple[str, ...] = Field(("q_proj", "v_proj"), min_length=1, max_length=64, description="Names of the layers that get one")
+
+    def footprint(self, held: Footprint) -> Footprint:
+        return held.evolve(adapter=Adapter(self.rank, self.target_modules, self.dropout > 0))
 
     def apply(self, session: Session) -> None:
         from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from engine.devices import Device
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import ModelPlan, Session, Slot, Technique
 from experiments.attention import availability, kernel_names, kernels
@@ -56,6 +57,12 @@ class Attention(Technique):
         dtype, where = availability.dtype_of(model, workload, stack)
         reason = availability.cannot_run(self.implementation, self.kernel, device, dtype, where)
         return reason or availability.masks_without_kernel(self.kernel, device, stack)
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """Only the plain formula and SDPA's math kernel hold the scores."""
+        if self.implementation == "sdpa":
+            return held.evolve(attention={"auto": "auto", "math": "math"}.get(self.kernel, "fused"))
+        return held.evolve(attention="eager" if self.implementation == "eager" else "fused")
 
     def prepare(self, plan: ModelPlan) -> ModelPlan:
         named = "flash_attention_4" if self.implementation == "flash_attn_4" else self.implementation  # as transformers calls it

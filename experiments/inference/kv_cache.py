@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import CacheSource, Session, Slot, Technique
 from experiments.inference.static_cache import StaticCaches
@@ -39,6 +40,9 @@ class KvCache(Technique):
         if not workload.generates:
             return f"the workload {workload.name} generates no tokens, so there is nothing to keep; take it out of the stack"
         return None
+
+    def footprint(self, held: Footprint) -> Footprint:
+        return held.evolve(cached=None) if self.mode == "off" else held.evolve(grows=self.mode == "dynamic")
 
     def apply(self, session: Session) -> None:
         session.generate_options["use_cache"] = self.mode != "off"

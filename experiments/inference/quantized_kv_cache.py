@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import CacheSource, Session, Slot, Technique, UnsupportedHereError
 from experiments.inference.used_cache import packed_evidence
@@ -42,12 +43,16 @@ class QuantizedKvCache(Technique):
     group_size: Literal[8, 16, 32, 64] = Field(32, description="Numbers that share a scale; it divides the size of a head")
     residual_length: int = Field(128, ge=1, le=4096, description="Newest tokens that wait unpacked until there are so many")
 
-    def unsupported_reason(
-        self, device: Device, model: ModelSpec, workload: Workload, stack: Sequence[Technique]
-    ) -> str | None:
+    def unsupported_reason(self, device: Device, model: ModelSpec, workload: Workload, stack: Sequence[Technique]) -> str | None:
         if not workload.generates:
             return f"the workload {workload.name} generates no tokens, so there is nothing to keep; take it out of the stack"
         return None
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """A scale and a zero point for each packed group, in the cache's type."""
+        return held.evolve(cached=lambda tokens, numbers, itemsize: int(numbers * (
+            min(tokens, self.residual_length) * itemsize
+            + max(tokens - self.residual_length, 0) * (self.bits / 8 + 2 * itemsize / self.group_size))))  # fmt: skip
 
     def apply(self, session: Session) -> None:
         from transformers import QuantizedCache

@@ -34,6 +34,10 @@ class Adafactor(Optimizer):
         elements = math.prod(shape)
         return 4 * (elements // shape[-1] + elements // shape[-2] if len(shape) > 1 else elements) + 4
 
+    def update_bytes(self, total: int, largest: int) -> int:
+        """One parameter after the other: its squared gradient or its update, and what they are made from."""
+        return 2 * largest
+
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
         if type(optimizer).__name__ != "Adafactor":
             return f"the optimizer is {type(optimizer).__name__}, not Adafactor"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from engine.training import adamw_state_bytes
+from engine.footprint import adamw_state_bytes, whole_update
 from experiments.optimizers.base import Optimizer
 
 
@@ -29,6 +29,9 @@ class AdamW(Optimizer):
 
     def state_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
         return adamw_state_bytes(shape, itemsize)
+
+    def update_bytes(self, total: int, largest: int) -> int:
+        return 0 if self.fused else whole_update(total, largest)
 
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
         found = (type(optimizer).__name__, bool(optimizer.defaults.get("fused")))

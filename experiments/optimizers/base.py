@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
 
@@ -23,9 +24,16 @@ class Optimizer(Technique):
         """By formula, the bytes that it will keep of one parameter with `itemsize` bytes an element."""
         raise NotImplementedError
 
+    def update_bytes(self, total: int, largest: int) -> int:
+        """By formula, what an update takes for as long as it lasts, of parameters of so many bytes: nothing where one kernel does all."""
+        return 0
+
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
         """What contradicts this technique in the optimizer, or in its state of one parameter; None if nothing does."""
         raise NotImplementedError
+
+    def footprint(self, held: Footprint) -> Footprint:
+        return held.evolve(state_bytes=self.state_bytes, update_bytes=self.update_bytes)
 
     def apply(self, session: Session) -> None:
         assert session.training is not None

@@ -37,7 +37,12 @@ class BitsandbytesOptimizer(Optimizer):
     def state_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
         """Two numbers for each of the parameter's: of 8 bit with a float32 scale for 256 of them, of 32 bit where it is small."""
         elements = math.prod(shape)
-        return 8 * elements if elements < _FEWEST else 2 * (elements + 4 * math.ceil(elements / _BLOCK))
+        return 8 * elements if elements < _FEWEST else 2 * elements + self.scale_bytes(shape, itemsize)
+
+    def scale_bytes(self, shape: tuple[int, ...], itemsize: int) -> int:
+        """Of these, the scales."""
+        elements = math.prod(shape)
+        return 0 if elements < _FEWEST else 2 * 4 * math.ceil(elements / _BLOCK)
 
     def problem(self, optimizer: Any, state: dict[str, Any]) -> str | None:
         import torch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from engine.footprint import Footprint
 from experiments.optimizers.bnb import BitsandbytesOptimizer
 
 
@@ -14,3 +15,7 @@ class PagedAdamw8bit(BitsandbytesOptimizer):
     label: ClassVar[str] = "Paged 8-bit AdamW (bitsandbytes)"
     costs: ClassVar[str] = "As 8-bit Adam; where the GPU is full, each step waits for the state to come back over the bus."
     optimizer_class: ClassVar[str] = "PagedAdamW8bit"
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """The numbers are in unified memory, past PyTorch's allocator; their scales are not."""
+        return super().footprint(held).evolve(state_bytes=self.scale_bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import Session
 from experiments.parallelism.spread import Spread
@@ -19,6 +20,9 @@ class Ddp(Spread):
         "Saves no memory: weights, gradients and optimizer state in every process, and buckets as large as the gradients to exchange "
         "them. Each step waits for the slowest process. On one CPU the processes share its cores."
     )
+
+    def footprint(self, held: Footprint) -> Footprint:
+        return held.evolve(group="copies")
 
     def apply(self, session: Session) -> None:
         import torch

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import Session, Technique, UnsupportedHereError
 from experiments.optimizers.base import Optimizer
@@ -46,6 +47,11 @@ class Fsdp(Spread):
         if alien := next((t.name for t in stack if isinstance(t, Optimizer) and not t.takes_shards), None):
             return f"{alien} cannot update parameters of which each process holds a part; use adamw, or ddp"
         return super().unsupported_reason(device, model, workload, stack)
+
+    def footprint(self, held: Footprint) -> Footprint:
+        if self.cpu_offload:
+            return held.evolve(unknown="fsdp with cpu_offload has no memory formula")
+        return held.evolve(group="shards")
 
     def apply(self, session: Session) -> None:
         assert session.training is not None

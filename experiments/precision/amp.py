@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import ModelPlan, Session, Slot, Technique
 from experiments.training.probe import linear_output_dtype
@@ -30,6 +31,9 @@ class MixedPrecision(Technique):
 
     def prepare(self, plan: ModelPlan) -> ModelPlan:
         return plan.evolve(dtype="float32")  # the master weights
+
+    def footprint(self, held: Footprint) -> Footprint:
+        return held.evolve(dtype="float32", autocast=True)
 
     def apply(self, session: Session) -> None:
         import functools

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import ModelPlan, Session, Slot, Technique
 
@@ -16,6 +17,9 @@ class Precision(Technique):
 
     def prepare(self, plan: ModelPlan) -> ModelPlan:
         return plan.evolve(dtype=self.name)
+
+    def footprint(self, held: Footprint) -> Footprint:
+        return held.evolve(dtype=self.name)
 
     def evidence(self, session: Session) -> Evidence:
         """Every plain floating-point parameter has the dtype; packed and quantized tensors are not plain.

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from engine.footprint import BYTES, Footprint, Packing, four_bit_bytes
 from engine.measurement import Evidence
 from engine.technique import ModelPlan, Session, Slot, Technique
 from experiments.quantization.packed import layer_evidence
@@ -40,6 +41,11 @@ class Bnb4bit(Technique):
             bnb_4bit_compute_dtype=getattr(torch, self.compute_dtype),
         )
         return plan.evolve(quantization=config)
+
+    def footprint(self, held: Footprint) -> Footprint:
+        nested = 256 if self.double_quant else None
+        packing = Packing(lambda outputs, inputs: four_bit_bytes(outputs * inputs, 64, nested), expanded=BYTES[self.compute_dtype])
+        return held.evolve(packing=packing)
 
     def apply(self, session: Session) -> None:
         if session.training is not None:

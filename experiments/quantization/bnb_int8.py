@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from engine.footprint import Footprint, Packing
 from engine.measurement import Evidence
 from engine.technique import ModelPlan, Session, Slot, Technique
 from experiments.quantization.packed import layer_evidence
@@ -31,6 +32,11 @@ class BnbInt8(Technique):
         from transformers import BitsAndBytesConfig
 
         return plan.evolve(quantization=BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=self.threshold))
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """A float32 scale a row. Products are int32 first; outlier columns are expanded to 16 bit, all of them at worst."""
+        packing = Packing(lambda outputs, inputs: outputs * inputs + 4 * outputs, expanded=2 if self.threshold else 0, product_bytes=4)
+        return held.evolve(packing=packing)
 
     def evidence(self, session: Session) -> Evidence:
         import torch

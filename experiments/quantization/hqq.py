@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from engine.footprint import BYTES, Footprint, Packing
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique, UnsupportedHereError
 from experiments.quantization.packed import body, layer_evidence
@@ -36,6 +37,15 @@ class Hqq(Technique):
     bits: Literal[8, 4, 3, 2] = Field(4, description="Bits of a weight, without its share of scale and zero point")
     group_size: Literal[16, 32, 64, 128, 256] = Field(64, description="Weights that share a scale and a zero point; smaller is more exact")
     axis: Literal[0, 1] = Field(1, description="Groups run along the inputs of a layer (1), which fast kernels need, or across them (0)")
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """Scale and zero point in the model's type; ten weights of 3 bits in 32. Expanding makes three copies: unpacked, less zero, scaled."""
+        bits, itemsize = 3.2 if self.bits == 3 else self.bits, BYTES[held.dtype]
+
+        def layer_bytes(outputs: int, inputs: int) -> int:
+            return int(outputs * inputs * (bits / 8 + 2 * itemsize / self.group_size))
+
+        return held.evolve(packing=Packing(layer_bytes, expanded=3 * itemsize))
 
     def apply(self, session: Session) -> None:
         """Layer by layer, each freed when its successor is there: at no time are there two models."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from engine.devices import Device
+from engine.footprint import Footprint, Packing
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
 from experiments.quantization.packed import body
@@ -34,6 +35,10 @@ class TorchaoFloat8(Technique):
         if device.kind != "cuda" or device.capability is None or device.capability < (8, 9):
             return "it needs a GPU with float8 units (compute capability 8.9 or newer); torchao_int8_weight_only runs here"
         return None
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """A float32 scale a row; multiplied packed."""
+        return held.evolve(dtype="bfloat16", packing=Packing(lambda outputs, inputs: outputs * (inputs + 4)))
 
     def apply(self, session: Session) -> None:
         from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from engine.devices import Device
+from engine.footprint import Footprint, Packing
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
 from experiments.quantization.packed import body
@@ -43,6 +45,14 @@ class TorchaoInt4WeightOnly(Technique):
         if device.kind == "cuda" and any(t.name in ("float16", "float32") for t in stack):
             return "its GPU kernel multiplies bfloat16 only; put bfloat16 into the stack or leave the precision out"
         return None
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """A bfloat16 scale and zero point for each group; its layout fills rows up to multiples of 1,024 inputs."""
+
+        def layer_bytes(outputs: int, inputs: int) -> int:
+            return int(outputs * math.ceil(inputs / 1024) * 1024 * (0.5 + 4 / self.group_size))
+
+        return held.evolve(dtype="bfloat16", packing=Packing(layer_bytes))
 
     def apply(self, session: Session) -> None:
         from torchao.quantization import Int4WeightOnlyConfig, quantize_

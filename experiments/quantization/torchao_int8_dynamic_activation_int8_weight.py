@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from engine.footprint import BYTES, Footprint, Packing
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
 from experiments.quantization.packed import body
@@ -21,6 +22,11 @@ class TorchaoInt8DynamicActivationInt8Weight(Technique):
     reference: ClassVar[str] = "https://github.com/pytorch/ao/tree/main/torchao/quantization"
     costs: ClassVar[str] = "Quantizing activations costs time at every layer: without torch.compile it is slower than 16 bit."
     requires: ClassVar[tuple[str, ...]] = ("torchao",)
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """A scale a row, in the model's type; products are int32 first."""
+        itemsize = BYTES[held.dtype]
+        return held.evolve(packing=Packing(lambda outputs, inputs: outputs * (inputs + itemsize), product_bytes=4))
 
     def apply(self, session: Session) -> None:
         from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from engine.footprint import BYTES, Footprint, Packing
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
 
@@ -19,6 +20,10 @@ class TorchaoInt8WeightOnly(Technique):
     reference: ClassVar[str] = "https://github.com/pytorch/ao/tree/main/torchao/quantization"
     costs: ClassVar[str] = "Without torch.compile the weights are expanded in memory for every product: slower than 16 bit."
     requires: ClassVar[tuple[str, ...]] = ("torchao",)
+
+    def footprint(self, held: Footprint) -> Footprint:
+        """A float32 scale and an 8-bit zero point a row; the output head too, beside the embedding where the two were one."""
+        return held.evolve(packing=Packing(lambda outputs, inputs: outputs * (inputs + 5), head=True, expanded=BYTES[held.dtype]))
 
     def apply(self, session: Session) -> None:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_

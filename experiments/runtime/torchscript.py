@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from engine.devices import Device
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique, UnsupportedHereError
 from experiments.runtime.traced import TracedForward
@@ -40,6 +41,9 @@ class Torchscript(Technique):
             if other.slot is Slot.WEIGHTS:
                 return f"the packed weights of {other.name} cannot be frozen into a trace; take it out of the stack"
         return None
+
+    def footprint(self, held: Footprint) -> Footprint:
+        return held.evolve(cached=None)
 
     def apply(self, session: Session) -> None:
         from engine.meter import is_out_of_memory

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from engine.footprint import Footprint
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique, UnsupportedHereError
 from experiments.training.probe import forward_runs
@@ -23,6 +24,9 @@ class GradientCheckpointing(Technique):
     phase: ClassVar[Literal["any", "inference", "training"]] = "training"
 
     every: int = Field(1, ge=1, le=1000, description="Checkpoint every n-th block: 1 saves most and recomputes most")
+
+    def footprint(self, held: Footprint) -> Footprint:
+        return held.evolve(checkpoint_every=self.every)
 
     def apply(self, session: Session) -> None:
         found = blocks(session.model)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from engine.footprint import Load
 from engine.measurement import Point
 from engine.modelspec import Head
 from engine.technique import Session
@@ -50,11 +51,14 @@ class EncoderForward(Workload):
     def positions_needed(self) -> int:
         return max(self.sequence_lengths)
 
+    def loads(self) -> list[Load]:
+        lengths, batches = sorted(set(self.sequence_lengths)), sorted(set(self.batch_sizes))
+        return [Load({"batch": batch, "tokens": length}, batch, length) for length in lengths for batch in batches]
+
     def run(self, session: Session, meter: Meter) -> None:
         from engine.points import measure_points
 
-        lengths, batches = sorted(set(self.sequence_lengths)), sorted(set(self.batch_sizes))
-        points = [{"batch": batch, "tokens": length} for length in lengths for batch in batches]
+        points = [load.point for load in self.loads()]
         measure_points(meter, _TIMED, points, lambda point: self._measure(session, meter, point, first=point == points[0]))
 
     def _measure(self, session: Session, meter: Meter, point: Point, *, first: bool) -> None:

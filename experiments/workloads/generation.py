@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.footprint import Load
 from engine.measurement import Point
 from engine.technique import Session
 from engine.texts import load_text
@@ -91,12 +92,16 @@ class Generation(Workload):
     def positions_needed(self) -> int:
         return max(self.prompt_tokens + max(self.new_tokens), self.quality_context if self.quality_tokens else 0)
 
+    def loads(self) -> list[Load]:
+        return [
+            Load({"batch": batch, "prompt_tokens": self.prompt_tokens, "new_tokens": new}, batch, self.prompt_tokens, new)
+            for batch in self.batch_sizes for new in self.new_tokens
+        ]  # fmt: skip
+
     def run(self, session: Session, meter: Meter) -> None:
         from engine.points import measure_points
 
-        points = [
-            {"batch": batch, "prompt_tokens": self.prompt_tokens, "new_tokens": new} for batch in self.batch_sizes for new in self.new_tokens
-        ]
+        points = [load.point for load in self.loads()]
         measure_points(meter, _TIMED, points, lambda point: self._measure(session, meter, point, first=point == points[0]))
 
     def _measure(self, session: Session, meter: Meter, point: Point, *, first: bool) -> None:

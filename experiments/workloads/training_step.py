@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.footprint import Load
 from engine.measurement import Point, Status
 from engine.technique import Session
 from engine.texts import load_text, load_training_text
@@ -83,6 +84,11 @@ class TrainingStep(Workload):
         from engine.training import Training
 
         return Training(forward=model, learning_rate=self.learning_rate)
+
+    def loads(self) -> list[Load]:
+        return [
+            Load({"batch": batch, "seq_len": self.seq_len}, batch, self.seq_len, micro_batches=self.accumulation) for batch in self.batch_sizes
+        ]
 
     def run(self, session: Session, meter: Meter) -> None:
         from engine.points import measure_points

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from engine.presets import load_spec, parse_spec, preset_names, to_yaml
-from engine.specs import RunKind, expand
+from engine.specs import RunKind, TechniqueSpec, default_name, expand
 
 
 def spec(**changes: Any) -> Any:
@@ -103,3 +103,20 @@ def test_preset_and_file_errors(tmp_path: Any) -> None:
     (tmp_path / "list.yaml").write_text("- a")
     with pytest.raises(ValueError, match="a mapping with title"):
         load_spec(str(tmp_path / "list.yaml"))
+
+
+@pytest.mark.parametrize(("text", "options"), [
+    ("bnb_4bit", {}), ("bnb_4bit()", {}), ("bnb_4bit(double_quant=False, quant_type=fp4)", {"double_quant": False, "quant_type": "fp4"}),
+    ("kv_cache(mode=off)", {"mode": "off"}), ("lora(rank=8, dropout=5e-2, target_modules=['q_proj', 'k_proj'])",
+     {"rank": 8, "dropout": 0.05, "target_modules": ["q_proj", "k_proj"]}),
+])  # fmt: skip
+def test_a_technique_as_text_with_options(text: str, options: dict[str, Any]) -> None:
+    found = TechniqueSpec.model_validate(text)
+    assert found.options == options
+    assert default_name((found,)) == default_name((TechniqueSpec.model_validate(default_name((found,))),))
+
+
+@pytest.mark.parametrize("text", ["bnb_4bit(", "bnb_4bit(double_quant)", "bnb_4bit(a=[1)", "bnb_4bit(a=1", "bnb_4bit(a={b)"])
+def test_technique_text_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(ValueError, match="is no technique; write name or name"):
+        TechniqueSpec.model_validate(text)
