@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from engine.analysis import Row, rows
 from engine.measurement import Status
-from tests.records import build_record
+from tests.records import POINT, build_record
 
 
 def row_of(record: dict[str, Any], variant: str = "fast", metric: str = "ttft_seconds") -> Row:
@@ -125,10 +125,31 @@ def test_another_device_or_environment_is_not_compared() -> None:
     row = compared([1.0] * 3, [0.5] * 3, runs=elsewhere)
     assert (row.verdict, row.ratio) == ("not comparable", None)
     assert row.reason == "measured on cuda:GPU-1, the baseline on cpu:test-machine"
-    updated = {("fast", r): {"environment": "f" * 64} for r in range(3)}
-    assert compared([1.0] * 3, [0.5] * 3, runs=updated).verdict == "not comparable"
-    row = compared([1.0] * 4, [0.5] * 4, runs={("fast", 3): {"environment": "f" * 64}})
-    assert (row.verdict, row.reason) == ("better", "1 of 4 rounds left out: another environment than the baseline's")
+
+
+@pytest.mark.parametrize(("facts", "named"), [
+    ({"driver": "580.2"}, "driver 580.2, not 580.1"),
+    ({"packages": {"torch": "2.12.0", "numpy": "2.5"}}, "torch 2.12.0, not 2.13.0"),
+    ({"power_limit_watts": 400.0}, "power limit in watts 400.0, not 700.0"),
+    ({"cpu_flags": []}, "CPU flags none, not avx2 amx_int8"),
+    ({"threads": None}, "CPU threads not recorded, not 8"),
+    ({"os": "Linux 7"}, "os Linux 7, not Linux 6"),
+    ({"driver": "1", "threads": 9, "os": "x", "power_limit_watts": 1.0},
+     "driver 1, not 580.1; power limit in watts 1.0, not 700.0; CPU threads 9, not 8; and 1 more"),
+])  # fmt: skip
+def test_an_environment_that_changed_is_named_by_the_fact_and_both_values(facts: dict[str, Any], named: str) -> None:
+    plain: dict[str, Any] = {"device": "a test machine", "driver": "580.1", "packages": {"torch": "2.13.0", "numpy": "2.5"},
+                             "power_limit_watts": 700.0, "cpu_flags": ["avx2", "amx_int8"], "threads": 8, "os": "Linux 6"}  # fmt: skip
+    record = build_record({"base": {"ttft_seconds": [1.0] * 4}, "fast": {"ttft_seconds": [0.5] * 4}})
+    record["environments"] = {"e" * 64: plain, "f" * 64: plain | facts}
+    of_fast = [r for r in record["runs"] if r["variant"] == 1]
+    of_fast[3]["environment"] = "f" * 64
+    row = row_of(record)
+    assert (row.verdict, row.reason) == ("better", f"1 of 4 rounds left out: another environment than the baseline's: {named}")
+    for run in of_fast:
+        run["environment"] = "f" * 64
+    row = row_of(record)
+    assert (row.verdict, row.ratio, row.reason) == ("not comparable", None, f"another environment than the baseline's: {named}")
 
 
 def test_a_techniques_own_packages_do_not_stand_in_the_way() -> None:
@@ -157,6 +178,34 @@ def test_contended_rounds_are_left_out_and_said_so() -> None:
     assert row.reason == "1 of 1 round left out: 2 other processes on the GPU"
 
 
+@pytest.mark.parametrize(("metric", "counts"), [("ttft_seconds", False), ("peak_memory_bytes", True)])
+def test_a_throttled_run_is_left_out_of_times_and_kept_for_memory(metric: str, counts: bool) -> None:
+    hot = {"details": {"throttled": "GPU too hot (hardware) after the run"}}
+    row = compared([1.0] * 4, [0.5, 0.5, 0.5, 50.0], metric, runs={("fast", 3): hot})
+    assert row.n_rounds == (4 if counts else 3)
+    assert row.reason == (None if counts else "1 of 4 rounds left out: GPU too hot (hardware) after the run")
+
+
+def drifting(point: dict[str, Any], change: float = 0.083) -> dict[str, Any]:
+    return {"details": {"drifting": [{"metric": "ttft_seconds", "point": point, "change": change}]}}
+
+
+def test_a_run_that_drifts_is_left_out_of_the_very_timing_that_drifts() -> None:
+    times = {"ttft_seconds": [1.0] * 4, "ttft_seconds@4": [2.0] * 4, "load_seconds": [3.0] * 4}
+    record = build_record({"base": times, "fast": times}, runs={("fast", 1): drifting(POINT | {"batch": 4})})
+    found = {(r.metric, r.point.get("batch")): r for r in rows(record) if r.variant == "fast"}
+    assert {key: r.n_rounds for key, r in found.items()} == {("ttft_seconds", 1): 4, ("ttft_seconds", 4): 3, ("load_seconds", None): 4}
+    assert found["ttft_seconds", 4].reason == "1 of 4 rounds left out: drifting, +8% from the first to the last third of its samples"
+
+
+def test_a_trend_that_every_round_shows_belongs_to_the_work() -> None:
+    everywhere = {("fast", r): drifting(POINT) for r in range(3)}
+    row = compared([1.0] * 3, [0.5] * 3, runs=everywhere)
+    assert (row.n_rounds, row.verdict, row.reason) == (3, "better", None)
+    row = compared([1.0], [0.5], runs={("fast", 0): drifting(POINT)})
+    assert (row.value, row.verdict) == (None, "not measured"), "of one round nobody can tell"
+
+
 BLOCKS = [20.0, 25.0, 30.0, 18.0, 22.0, 27.0, 33.0, 21.0]
 
 
@@ -181,7 +230,7 @@ def test_perplexity_that_cannot_be_compared() -> None:
     few = perplexity([1.1] * 7)
     assert (few.verdict, few.reason) == ("not comparable", "7 blocks of text, the baseline has 8")
     other = perplexity([1.1] * 8, quality_runs={"base": {"details": {"quality": {"tokens": 1}}}, "fast": {"details": {"quality": {"tokens": 2}}}})
-    assert (other.verdict, other.reason) == ("not comparable", "another text than the baseline's")
+    assert (other.verdict, other.reason) == ("not comparable", "another text than the baseline's: tokens 2, not 1")
     short = build_record({"a": {}, "b": {}}, quality={"a": {"perplexity": [9.0] * 7}, "b": {"perplexity": [10.0] * 7}})
     row = row_of(short, "b", "perplexity")
     assert (row.verdict, row.ratio) == ("too few rounds", pytest.approx(10 / 9))
