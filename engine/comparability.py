@@ -33,7 +33,7 @@ class Difference:
     b: str
 
     def __str__(self) -> str:
-        return f"{self.key} {self.a}, not {self.b}"
+        return f"{self.key} {self.a} instead of {self.b}"
 
 
 def same_but_for_layers(record: Record) -> dict[str, dict[str, Any]]:
@@ -45,11 +45,11 @@ def of_facts(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
     """All that differs between two sets of facts, what must always match first."""
     first, second = _flat(a), _flat(b)
     keys = sorted(first.keys() | second.keys(), key=lambda k: (k not in MUST_MATCH, k))
-    return [_difference(MUST_MATCH.get(k, k.replace("_", " ")), first, second, k) for k in keys if first.get(k) != second.get(k)]
+    return [_difference(MUST_MATCH.get(k, k.removeprefix("packages.").replace("_", " ")), first, second, k) for k in keys if first.get(k) != second.get(k)]
 
 
 def in_words(found: Sequence[Difference]) -> str:
-    """'driver 580.1, not 570.2; CPU threads 8, not 16': the first of them, and how many more there are."""
+    """'driver 580.1 instead of 570.2; CPU threads 8 instead of 16': the first of them, and how many more there are."""
     more = len(found) - _NAMED
     return "; ".join(map(str, found[:_NAMED])) + (f"; and {more} more" if more > 0 else "")
 

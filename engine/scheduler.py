@@ -167,8 +167,13 @@ class Scheduler:
         from db import queries
         from engine.looks import answered
 
-        record = queries.record(self._db, claim.experiment_id)
-        if record is not None and (done := answered(record)) is not None and queue.drop_rounds(self._db, claim.experiment_id, done):
+        try:
+            record = queries.record(self._db, claim.experiment_id)
+            done = answered(record) if record is not None else None
+        except ValueError as error:  # a child of another version may have measured what this one does not know
+            self._say(f"{claim.experiment_id} goes on: {error}")
+            return
+        if done is not None and queue.drop_rounds(self._db, claim.experiment_id, done):
             self._say(f"{claim.experiment_id} is answered after round {done} of {claim.spec['rounds']}")
 
     def _shut_down(self) -> None:

@@ -191,16 +191,25 @@ class PlannedRun:
     kind: RunKind
 
 
+def forwards(round_: int) -> bool:
+    """Whether a round goes through the variants in their order: A B C, A B C, C B A, C B A, and so on.
+
+    As many rounds one way as the other cancel a steady drift. Each way twice, because where every round is followed by its mirror
+    image a drift that wanders makes neighbouring rounds alike: their intervals were too narrow (experiments/LOG.md).
+    """
+    return round_ % 4 < 2
+
+
 def expand(spec: ExperimentSpec) -> list[PlannedRun]:
     """All runs in the order of execution.
 
-    Rounds interleave the variants, forwards then backwards (A B C, C B A, ...), so that drift hits all alike. The quality
+    Rounds interleave the variants, in the directions of `forwards`, so that drift hits all alike. The quality
     runs come after the first round, baseline first because the others are compared with its logits; profiles after them.
     """
     variants = range(len(spec.variants))
     runs: list[PlannedRun] = []
     for round_ in range(spec.rounds):
-        order = variants if round_ % 2 == 0 else reversed(variants)
+        order = variants if forwards(round_) else reversed(variants)
         runs += [PlannedRun(v, round_, RunKind.SPEED) for v in order]
         if round_ == 0 and spec.workload.build().measures_quality() and spec.model.source != "shape":
             runs += [PlannedRun(v, 0, RunKind.QUALITY) for v in variants]

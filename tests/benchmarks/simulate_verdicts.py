@@ -1,6 +1,6 @@
 """Can the verdicts be trusted? Feeds simulated measurements of known truth to the product's own comparison, and counts.
 
-Two variants in ABBA rounds; each run is the median of its samples. Noise: 1 % normal, 2 % of the samples up to 30 % slower. Drift, common
+Two variants in the order of the product's rounds; each run is the median of its samples. Noise: 1 % normal, 2 % of the samples up to 30 % slower. Drift, common
 to both and over the whole experiment: none, linear, or autocorrelated from sample to sample (phi 0.98), the latter two with a spread of 2 %.
 Four questions: all rounds at once; looks after 5, 10, ... rounds that may end it early; the A/A control beside other timings; and
 how often a run's samples are said to drift that drift no more than the machine does.
@@ -21,7 +21,7 @@ from engine import drift as of_runs
 from engine.cells import Outcome
 from engine.looks import OPEN
 from engine.metrics import METRICS
-from engine.specs import looks
+from engine.specs import forwards, looks
 from engine.verdicts import compare, verdicts
 
 NOISE, SPIKES, DRIFT, PHI = 0.01, 0.02, 0.02, 0.98
@@ -86,7 +86,7 @@ def outcomes(plan: Plan, random: np.random.Generator) -> tuple[list[Outcome], li
     of: dict[bool, list[Outcome]] = {False: [], True: []}
     for index, pair in enumerate(series(plan, random)):
         for place, seconds in enumerate(pair):
-            is_variant = (place == 1) != (index % 2 == 1)
+            is_variant = (place == 1) == forwards(index)
             of[is_variant].append(outcome(index, seconds * (1 + plan.effect) if is_variant else seconds))
     return of[False], of[True]
 

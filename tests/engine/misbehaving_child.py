@@ -48,6 +48,12 @@ def timed(noise: str) -> None:
         f.write(json.dumps(MEASUREMENT | {"metric": "decode_tokens_per_second", "samples": [value], "value": value}) + "\n")
 
 
+def unheard() -> None:
+    """Measures what this version has no word for."""
+    with (RUN_DIR / "results.jsonl").open("a") as f:
+        f.write(json.dumps(MEASUREMENT | {"metric": "happiness"}) + "\n")
+
+
 def sleep(seconds: str) -> None:
     time.sleep(float(seconds))
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from engine.analysis import Row, rows
 from engine.measurement import Status
+from engine.specs import forwards
 from tests.records import build_record
 
 
@@ -128,14 +129,14 @@ def test_another_device_or_environment_is_not_compared() -> None:
 
 
 @pytest.mark.parametrize(("facts", "named"), [
-    ({"driver": "580.2"}, "driver 580.2, not 580.1"),
-    ({"packages": {"torch": "2.12.0", "numpy": "2.5"}}, "torch 2.12.0, not 2.13.0"),
-    ({"power_limit_watts": 400.0}, "power limit in watts 400.0, not 700.0"),
-    ({"cpu_flags": []}, "CPU flags none, not avx2 amx_int8"),
-    ({"threads": None}, "CPU threads not recorded, not 8"),
-    ({"os": "Linux 7"}, "os Linux 7, not Linux 6"),
+    ({"driver": "580.2"}, "driver 580.2 instead of 580.1"),
+    ({"packages": {"torch": "2.12.0", "numpy": "2.5"}}, "torch 2.12.0 instead of 2.13.0"),
+    ({"power_limit_watts": 400.0}, "power limit in watts 400.0 instead of 700.0"),
+    ({"cpu_flags": []}, "CPU flags none instead of avx2 amx_int8"),
+    ({"threads": None}, "CPU threads not recorded instead of 8"),
+    ({"os": "Linux 7"}, "os Linux 7 instead of Linux 6"),
     ({"driver": "1", "threads": 9, "os": "x", "power_limit_watts": 1.0},
-     "driver 1, not 580.1; power limit in watts 1.0, not 700.0; CPU threads 9, not 8; and 1 more"),
+     "driver 1 instead of 580.1; power limit in watts 1.0 instead of 700.0; CPU threads 9 instead of 8; and 1 more"),
 ])  # fmt: skip
 def test_an_environment_that_changed_is_named_by_the_fact_and_both_values(facts: dict[str, Any], named: str) -> None:
     plain: dict[str, Any] = {"device": "a test machine", "driver": "580.1", "packages": {"torch": "2.13.0", "numpy": "2.5"},
@@ -189,7 +190,7 @@ def test_perplexity_that_cannot_be_compared() -> None:
     few = perplexity([1.1] * 7)
     assert (few.verdict, few.reason) == ("not comparable", "7 blocks of text, the baseline has 8")
     other = perplexity([1.1] * 8, quality_runs={"base": {"details": {"quality": {"tokens": 1}}}, "fast": {"details": {"quality": {"tokens": 2}}}})
-    assert (other.verdict, other.reason) == ("not comparable", "another text than the baseline's: tokens 2, not 1")
+    assert (other.verdict, other.reason) == ("not comparable", "another text than the baseline's: tokens 2 instead of 1")
     short = build_record({"a": {}, "b": {}}, quality={"a": {"perplexity": [9.0] * 7}, "b": {"perplexity": [10.0] * 7}})
     row = row_of(short, "b", "perplexity")
     assert (row.verdict, row.ratio) == ("too few rounds", pytest.approx(10 / 9))
@@ -238,7 +239,7 @@ def _under_drift(seed: int, effect: float) -> Row:
     speed: dict[str, dict[str, list[Any]]] = {"base": {"ttft_seconds": [None] * 5}, "fast": {"ttft_seconds": [None] * 5}}
     for run in range(10):
         round_, second = divmod(run, 2)
-        name = ("base", "fast")[second if round_ % 2 == 0 else 1 - second]
+        name = ("base", "fast")[second if forwards(round_) else 1 - second]
         slow = 1 + run / 30
         speed[name]["ttft_seconds"][round_] = slow * math.exp(rng.normal(0, 0.04)) * (effect if name == "fast" else 1)
     return row_of(build_record(speed))

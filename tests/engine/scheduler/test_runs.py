@@ -54,6 +54,13 @@ def test_an_experiment_with_its_answers_ends_at_a_look(noise: str, made: int, db
     assert ("is answered after round 5 of 12" in capfd.readouterr().err) == (made == 5)
 
 
+def test_an_experiment_that_cannot_be_judged_goes_on_and_so_does_the_queue(db: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    enqueue(db, "unheard", rounds=6, stop_early=True)
+    in_process(db).run_until_idle(enqueue(db, "normal"))
+    assert statuses(db) == ["succeeded"] * 7
+    assert "goes on: metric: 'happiness' is not known to this version" in capfd.readouterr().err
+
+
 def test_progress_and_log_are_seen_while_a_run_goes_on(db: Engine, scheduler: Any) -> None:
     enqueue(db, "sleep-2")
     scheduler()
