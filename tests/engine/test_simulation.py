@@ -10,10 +10,16 @@ import pytest
 from scipy.stats import binom
 
 from engine.specs import looks
-from tests.benchmarks.simulate_verdicts import DRIFTS, NOISE, Plan, control_fails, experiment, share_of_runs_that_drift
+from tests.benchmarks.simulate_verdicts import (
+    DRIFTS,
+    LOUD,
+    NOISE,
+    Plan,
+    control_fails,
+    experiment,
+    share_of_runs_that_drift,
+)
 
-LOUD = 15 * NOISE
-"""So much that the margin of 2 % hides no error of the test."""
 N = 200
 
 
