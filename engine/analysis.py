@@ -90,7 +90,8 @@ def summary(record: Record) -> pd.DataFrame:
 def document(record: Record, link: str | None) -> dict[str, Any]:
     """The JSON document that `run --json` prints; a contract with other programs. Floats, null where there is none.
 
-    status: the worst of the variant's runs. evidence: that of its first run that succeeded. ci: 95 %, over all looks together where it may stop early; not adjusted for the number of metrics.
+    status: the worst of the variant's runs. evidence: that of its first run that succeeded.
+    ci: 95 %, over all looks together where it may stop early; not adjusted for the number of metrics.
     """
     by_position: dict[int, list[Row]] = {}
     for row in rows(record):
