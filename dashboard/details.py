@@ -11,6 +11,7 @@ from dashboard import pages, show, store, tables, words
 from db import queries, queue
 from engine import export, settings
 from engine import red_flags as checks
+from engine.metrics import METRICS
 from engine.presets import parse_spec, to_yaml
 from engine.record import Record
 
@@ -74,6 +75,17 @@ def environment(record: Record) -> None:
         st.caption(f"Share of the CPUs that other processes took during a run: {min(others):.1%} to {max(others):.1%}.")
     if contended := sorted({d["contended"] for d in details if d.get("contended")}):
         st.warning(words.escape(f"Some runs shared the device and are left out: {'; '.join(contended)}"))
+    if throttled := sorted({d["throttled"] for d in details if d.get("throttled")}):
+        st.warning(words.escape(f"Some runs were slowed down and their times are left out: {'; '.join(throttled)}"))
+    if drifts := [text for r in record["runs"] if (text := _drifts(record, r))]:
+        st.warning(words.escape(f"Some times drifted within their run, and are left out where other rounds show none of it: {'; '.join(drifts)}"))
+
+
+def _drifts(record: Record, run: dict[str, Any]) -> str | None:
+    """'small, round 2: time to first token +8 %'; None for a run without one."""
+    found = (run["details"] or {}).get("drifting") or []
+    changes = ", ".join(f"{METRICS[d['metric']].label.lower()} {words.change_text(1 + d['change'])}" for d in found if d["metric"] in METRICS)
+    return f"{record['variants'][run['variant']]['name']}, round {run['round'] + 1}: {changes}" if changes else None
 
 
 def share(record: Record, link: str) -> None:

@@ -18,7 +18,7 @@ from engine.devices import Device
 from engine.modelspec import ModelSpec
 from engine.presets import parse_spec
 from engine.registry import readable
-from engine.specs import ExperimentSpec, TechniqueSpec, VariantSpec, default_name, expand, new_id
+from engine.specs import ExperimentSpec, TechniqueSpec, VariantSpec, control_name, default_name, expand, new_id
 from engine.technique import SLOT_ORDER, Slot
 
 OTHER_MODEL = "another model"
@@ -26,6 +26,7 @@ AS_STORED = "the model as stored"
 BLANK: dict[str, Any] = {
     "title": "My experiment", "model": {"source": "bundled", "name": "smollm2-135m"}, "device": "cpu", "rounds": 3, "baseline": None,
     "workload": {"name": "generation", "options": {}}, "variants": [], "seed": 0, "timeout_seconds": 3600, "profile": False,
+    "control": False, "stop_early": False,
 }  # fmt: skip
 
 Row = dict[str, Any]
@@ -38,11 +39,14 @@ def begin(workloads: Sequence[Row], models: Sequence[str], spec: Row | None = No
         return
     model = str(ModelSpec.model_validate(spec["model"]))
     named = {"title": spec["title"], "device": spec["device"], "rounds": spec["rounds"], "seed": spec["seed"],
-             "timeout": spec["timeout_seconds"], "profile": spec["profile"], "threads": spec.get("threads"), "workload": spec["workload"]["name"],
+             "timeout": spec["timeout_seconds"], "profile": spec["profile"], "control": spec["control"],
+             "stop_early": spec["stop_early"], "threads": spec.get("threads"), "workload": spec["workload"]["name"],
              "model": model if model in models else OTHER_MODEL, "model_text": "" if model in models else model}  # fmt: skip
     for name, value in named.items():
         state[f"new_{name}"] = value
-    state["new_variants"] = [{"name": v["name"], "stack": v["stack"]} for v in spec["variants"]]
+    # the control is asked for by its tick, and comes back under the name of whatever is the baseline then
+    control = control_name(spec["baseline"]) if spec["control"] and spec["baseline"] else None
+    state["new_variants"] = [{"name": v["name"], "stack": v["stack"]} for v in spec["variants"] if v["name"] != control]
     state["new_baseline"] = spec["baseline"] or AS_STORED
     for row in workloads:
         values = spec["workload"]["options"] if row["name"] == spec["workload"]["name"] else {}
@@ -127,6 +131,7 @@ def spec(workloads: Sequence[Row]) -> ExperimentSpec:
         "title": state["new_title"], "model": model_name(), "device": state["new_device"], "rounds": state["new_rounds"],
         "baseline": None if state["new_baseline"] == AS_STORED else state["new_baseline"], "seed": state["new_seed"],
         "timeout_seconds": state["new_timeout"], "threads": state["new_threads"], "profile": state["new_profile"],
+        "control": state["new_control"], "stop_early": state["new_stop_early"],
         "workload": {"name": workload["name"], "options": options}, "variants": state["new_variants"],
     })  # fmt: skip
 

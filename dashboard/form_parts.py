@@ -99,6 +99,10 @@ def workload(workloads: list[dict[str, Any]]) -> None:
     forms.draw(row["options"], draft.workload_key(row["name"]), columns=3)
     st.number_input("Rounds", 1, 50, value=None, key="new_rounds", persist_state="session", help="At least 3 for a verdict; 5 are better.")
     st.toggle("Profile a few steps of each variant", key="new_profile", persist_state="session", help="In a run of its own, so that no timing is disturbed.")
+    st.checkbox("Measure the baseline twice", key="new_control", persist_state="session",
+                help="A check of the measurement, for at least 5 rounds: where the baseline differs from itself, all timings are unreliable.")  # fmt: skip
+    st.checkbox("Stop as soon as every speed has an answer", key="new_stop_early", persist_state="session",
+                help="Looks after 5, 10, … rounds, each at a stricter level, so that a verdict is as sure as without it. For more than 5 rounds.")  # fmt: skip
     with st.expander("Seed, threads, time limit"):
         st.number_input("Seed", 0, 2**31 - 1, value=None, key="new_seed", persist_state="session")
         st.number_input("CPU threads", 1, 1024, value=None, key="new_threads", persist_state="session", placeholder="all usable cores")

@@ -13,10 +13,12 @@ from dashboard.charts import memory, samples, scaling, tradeoff
 from dashboard.charts.style import family_of
 from dashboard.links import ChartView
 from engine.cells import NOT_MEASURED
+from engine.control import UNRELIABLE
 from engine.decisive import Decisive, decisive
 from engine.flips import flips
+from engine.looks import answered
 from engine.metrics import METRICS
-from engine.record import Record
+from engine.record import Record, control_position
 from engine.tradeoff import wide
 
 _NOTICEABLE_SHARE = 0.1
@@ -49,7 +51,18 @@ def status(record: Record) -> str:
     text = words.experiment_status(dict(Counter(r["status"] for r in record["runs"])))
     made = sum(r["kind"] == "speed" for r in record["runs"])
     planned = len(record["variants"]) * record["experiment"]["spec"]["rounds"]
-    return text if made >= planned else f"{text}, stopped early: {made} of {planned} planned speed runs"
+    if made >= planned:
+        return text
+    if (done := answered(record)) is not None:
+        return f"{text}, answered after round {done} of {record['experiment']['spec']['rounds']}"
+    return f"{text}, stopped early: {made} of {planned} planned speed runs"
+
+
+def control(summary: pd.DataFrame) -> None:
+    """Says so where the control refutes the timings; silent where it does not, or there is none."""
+    refuted = summary[summary["verdict"] == UNRELIABLE]
+    if len(refuted):
+        st.warning(words.escape(f"The timings of this experiment are unreliable: {refuted.iloc[0]['reason'].partition('; ')[0]}."))
 
 
 def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) -> None:
@@ -123,15 +136,17 @@ def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
 
 
 def verdict_table(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:
-    """The metrics that decide, and a word where other programs took much of the CPUs: that widens every interval."""
+    """The metrics that decide, and a word where the control refutes the speeds, or other programs took much of the CPUs."""
+    control(summary)
     show.table(tables.headline(summary, point, decisive(record)), "Every variant with its value, change against the baseline and verdict.", key)
     shares = [(r["details"] or {}).get("cpu_share_of_others", 0.0) for r in record["runs"] if r["kind"] == "speed"]
     if (worst := max(shares, default=0.0)) > _NOTICEABLE_SHARE:
         st.warning(f"Other programs took up to {worst:.0%} of the CPUs during these runs, so speeds vary more than they need to.")
 
 
-def best_so_far(summary: pd.DataFrame, decides: Decisive) -> None:
+def best_so_far(record: Record, summary: pd.DataFrame, decides: Decisive) -> None:
     """Three answers, each with the quality that it costs: smallest, fastest, and fastest of those that keep the quality."""
+    summary = summary[summary["position"] != control_position(record)]  # the baseline again is no other choice
     speed, memory_rows = (tables.at_point(summary, name, None) for name in (decides.speed, decides.memory))
     quality = tradeoff.quality_texts(summary, decides.quality)
     answers = [("Smallest", memory_rows), ("Fastest", speed)]

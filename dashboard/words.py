@@ -22,12 +22,14 @@ STATUS = {
 VERDICT = {
     "better": "▲ better", "worse": "▼ worse", "equivalent": "= equivalent", "no difference shown": "≈ no difference shown",
     "too few rounds": "… too few rounds", "not comparable": "? not comparable", "did not fit": "⊘ did not fit",
+    "unreliable": "⚠ unreliable",
     "failed": "✖ failed", "unsupported": "⊘ unsupported", NOT_MEASURED: "– not measured", "baseline": "◆ baseline",
     "fidelity": "fidelity",
 }  # fmt: skip
 VERDICT_HELP = (
     "better, worse: beyond the metric's margin and shown by the rounds. equivalent: the whole interval lies within the "
-    "margin. no difference shown: too imprecise or too small to say. At least 3 rounds are needed."
+    "margin. no difference shown: too imprecise or too small to say. unreliable: the baseline, measured twice, differs from "
+    "itself. At least 3 rounds are needed."
 )
 CLAIM_VERDICT = {
     "reproduced": "✔ reproduced", "compatible": "≈ compatible", "not reproduced": "✖ not reproduced",

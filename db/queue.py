@@ -1,4 +1,4 @@
-"""The queue: submit, claim, beat, finish, cancel. Every write is one conditional UPDATE, the same on both databases.
+"""The queue: submit, claim, beat, finish, cancel, drop. Every write is one conditional UPDATE, the same on both databases.
 
 A run is claimed at most once per attempt; whoever lost it cannot write it, because every write names the attempt. Compares
 no clocks and starts nothing.
@@ -157,6 +157,13 @@ def finish(
             return False
         insert_measurements(connection, claim.run_id, measurements)
         return True
+
+
+def drop_rounds(db: Engine, experiment_id: str, first: int) -> int:
+    """Take the queued runs of a round and all later ones out: they are not needed, so nothing became of them. Returns how many."""
+    with db.begin() as connection:
+        queued = delete(Run).where(Run.experiment_id == experiment_id, Run.round >= first, Run.status == "queued")
+        return _count(connection, queued)
 
 
 def cancel_experiment(db: Engine, experiment_id: str) -> int:

@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.cells import Cell, cells, left_out, point_label, why_empty, worst
+from engine.control import judged
 from engine.measurement import Point, Status
-from engine.record import Record
+from engine.record import Record, base_position, control_position
+from engine.specs import looks
 from engine.statistics import value_interval
 from engine.verdicts import MIN_ROUNDS, Effect, compare, join, verdicts, without_value
 
@@ -25,7 +27,7 @@ class Row:
     """One variant x metric x point. Numbers are in the metric's SI unit; None where there is none.
 
     value: median over rounds of what each run measured. low, high: its 95 % interval over rounds, from 3 rounds on.
-    ratio: variant / baseline, with its unadjusted 95 % interval. reason: why there is no value, or what was left out.
+    ratio: variant / baseline, with its interval, 95 % (more where the experiment may stop early). reason: why there is no value, or what was left out.
     n_samples: raw samples behind the value; for perplexity, blocks of text.
     """
 
@@ -57,18 +59,19 @@ def rows(record: Record) -> list[Row]:
 
     While runs are queued or running, it holds what exists so far; what is to come has the status "not measured". A row
     without a value says by its status and reason why, so that what did not fit or failed is never missing. Two things
-    have no rows: quality of a model with random weights (no run measures it), and the baseline's fidelity to itself.
+    have no rows: quality of a model with random weights (no run measures it), and fidelity of the baseline and its control to itself.
     Raises ValueError for a metric that this version does not know.
     """
     found = cells(record)
-    base = next(i for i, variant in enumerate(record["variants"]) if variant["baseline"])
+    base, control, spec = base_position(record), control_position(record), record["experiment"]["spec"]
+    planned = len(looks(spec["rounds"])) if spec.get("stop_early") else 1
     result: list[Row] = []
     for position in range(len(record["variants"])):
-        own = [c for c in found if c.metric.compared or position != base]
-        effects = [(cell.metric, _effect(cell, position, base)) for cell in own]
+        own = [c for c in found if c.metric.compared or position not in (base, control)]
+        effects = [(cell.metric, _effect(cell, position, base, planned)) for cell in own]
         words = verdicts(effects)
         result += [_row(record, c, position, e, word) for c, (_, e), word in zip(own, effects, words, strict=True)]
-    return result
+    return judged(result, control)
 
 
 def summary(record: Record) -> pd.DataFrame:
@@ -87,7 +90,8 @@ def summary(record: Record) -> pd.DataFrame:
 def document(record: Record, link: str | None) -> dict[str, Any]:
     """The JSON document that `run --json` prints; a contract with other programs. Floats, null where there is none.
 
-    status: the worst of the variant's runs. evidence: that of its first run that succeeded. ci: unadjusted, 95 %.
+    status: the worst of the variant's runs. evidence: that of its first run that succeeded.
+    ci: 95 %, over all looks together where it may stop early; not adjusted for the number of metrics.
     """
     by_position: dict[int, list[Row]] = {}
     for row in rows(record):
@@ -126,14 +130,14 @@ def progress(record: Record) -> Progress:
     return Progress(len(runs) - len(left), len(runs), phase, seconds)
 
 
-def _effect(cell: Cell, position: int, base: int) -> Effect:
+def _effect(cell: Cell, position: int, base: int, planned_looks: int) -> Effect:
     own = cell.outcomes[position]
     if all(o.value is None for o in own):
         status, reason = why_empty(own)
         return Effect(verdict=without_value(status), reason=reason)
     if position == base:
         return Effect(verdict="baseline", reason=left_out(own))
-    effect = compare(cell.metric, own, cell.outcomes[base])
+    effect = compare(cell.metric, own, cell.outcomes[base], planned_looks)
     return replace(effect, reason=join(effect.reason, left_out(own)))
 
 

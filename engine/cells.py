@@ -6,13 +6,14 @@ Decides which numbers count and says why others do not; computes nothing from th
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.comparability import same_but_for_layers
 from engine.measurement import Point, Status
 from engine.metrics import METRICS, Metric
-from engine.record import Record, same_but_for_layers
+from engine.record import Record
 from engine.registry import discover
 
 NOT_MEASURED = Status.NOT_MEASURED.value
@@ -28,8 +29,8 @@ _WORST_FIRST = (
 class Outcome:
     """What one run gave for one cell.
 
-    `value` is None unless the number counts; `left_out` says why a measured one does not. `environment` is equal where runs
-    may be compared: a technique's own packages make no difference.
+    `value` is None unless the number counts; `left_out` says why a measured one does not. `environment` are its facts without
+    a technique's own packages, equal where runs may be compared.
     """
 
     round: int
@@ -39,7 +40,7 @@ class Outcome:
     n_samples: int
     samples: tuple[float, ...]
     device: str | None
-    environment: str | None
+    environment: Mapping[str, Any] | None
     protocol: Any
     left_out: str | None = None
 
@@ -127,30 +128,52 @@ def _key(point: Point) -> str:
     return json.dumps(point, sort_keys=True)
 
 
-def _outcomes(record: Record, environments: dict[str, str], position: int, metric: Metric, key: str) -> tuple[Outcome, ...]:
+def _outcomes(
+    record: Record, environments: Mapping[str, Mapping[str, Any]], position: int, metric: Metric, key: str
+) -> tuple[Outcome, ...]:
     kind = _run_kind(metric)
-    by_round = {}
-    for run in record["runs"]:
-        if run["variant"] == position and run["kind"] == kind:
-            of_metric = (m for m in run["measurements"] if m["metric"] == metric.name)
-            measurement = next((m for m in of_metric if _key(m["point"]) == key), None)
-            by_round[run["round"]] = _outcome(run, measurement, environments.get(run["environment"], run["environment"]))
-    return tuple(by_round[r] for r in sorted(by_round))
+    runs = {run["round"]: run for run in record["runs"] if run["variant"] == position and run["kind"] == kind}
+    drifts = {r: _drift(run, metric.name, key) for r, run in runs.items()}
+    # What every round shows belongs to the work, batches that grow longer for example, and not to one run.
+    of_the_work = len(drifts) > 1 and all(drifts.values())
+    found = []
+    for r in sorted(runs):
+        of_metric = (m for m in runs[r]["measurements"] if m["metric"] == metric.name)
+        measurement = next((m for m in of_metric if _key(m["point"]) == key), None)
+        disturbed = _disturbed(runs[r], metric, None if of_the_work else drifts[r])
+        found.append(_outcome(runs[r], measurement, environments.get(runs[r]["environment"]), disturbed))
+    return tuple(found)
 
 
-def _outcome(run: dict[str, Any], measurement: dict[str, Any] | None, environment: str | None) -> Outcome:
-    status, reason = _status(run, measurement)
+def _drift(run: dict[str, Any], name: str, key: str) -> str | None:
+    """What engine/drift.py found in this run for one metric at one point, in words."""
+    found = ((run["details"] or {}).get("drifting") or []) if run["kind"] == "speed" else []
+    change = next((d["change"] for d in found if d["metric"] == name and _key(d["point"]) == key), None)
+    return None if change is None else f"drifting, {change:+.0%} from the first to the last third of its samples"
+
+
+def _disturbed(run: dict[str, Any], metric: Metric, drift: str | None) -> str | None:
+    """Why what a run measured does not count. Others on the machine change times and memory, a hot GPU and a drift change
+    times; none of it changes the model's outputs, so quality always counts."""
+    if run["kind"] != "speed":
+        return None
     details = run["details"] or {}
-    # Others on the machine change times and memory, never the model's outputs: quality still counts.
-    contended = details.get("contended") if run["kind"] == "speed" else None
-    counted = measurement if status == Status.SUCCEEDED and not contended else None
+    causes = (details.get("contended"), *((details.get("throttled"), drift) if metric.kind == "speed" else ()))
+    return ", ".join(str(c) for c in causes if c) or None
+
+
+def _outcome(
+    run: dict[str, Any], measurement: dict[str, Any] | None, environment: Mapping[str, Any] | None, disturbed: str | None
+) -> Outcome:
+    status, reason = _status(run, measurement)
+    counted = measurement if status == Status.SUCCEEDED and not disturbed else None
     return Outcome(
         round=run["round"], status=status, reason=reason,
         value=float(counted["value"]) if counted else None,
         n_samples=counted["n_samples"] if counted else 0,
         samples=tuple(counted["samples"]) if counted else (),
-        device=run["device"], environment=environment, protocol=details.get("quality"),
-        left_out=str(contended) if contended and status == Status.SUCCEEDED else None,
+        device=run["device"], environment=environment, protocol=(run["details"] or {}).get("quality"),
+        left_out=disturbed if status == Status.SUCCEEDED else None,
     )  # fmt: skip
 
 

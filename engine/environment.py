@@ -6,7 +6,8 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ _THROTTLE_REASONS = {
     "DisplayClockSetting": "display clocks",
 }
 """NVML's names of why clocks are below their maximum, in words."""
+_TROUBLE = ("hardware slowdown", "too hot (driver)", "too hot (hardware)", "power brake")
+"""Those that make a run slower than this device is. Not so the power limit: a large GPU at full load runs at it all the time, that is
+its speed, and the limit is in the fingerprint. Idle, fixed and synchronized clocks are how the machine is set up."""
+_SLOWDOWN_COUNTERS = {
+    "SW_THERM_SLOWDOWN": "too hot (driver)", "HW_THERM_SLOWDOWN": "too hot (hardware)", "HW_POWER_BRAKE_SLOWDOWN": "power brake",
+}  # fmt: skip
+"""NVML's counters of the nanoseconds that the clocks were held down for such a reason."""
+_SLOWDOWN_SHARE = 0.01
 _CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimd", "i8mm", "bf16")
 
 
@@ -109,11 +118,14 @@ class Surroundings:
     def __init__(self, device: Device) -> None:
         self.device = device
         self._gpus_before = [_gpu(uuid) for uuid in device.uuids]
-        self._start = _cpu_times()
+        self._start, self._began = _cpu_times(), time.monotonic()
         self._own = sum(os.times()[:4])
 
     def facts(self) -> dict[str, Any]:
-        """JSON facts since the start; `contended` names the reason why the numbers must not be averaged in."""
+        """JSON facts since the start; `contended` and `throttled` name the reasons why the numbers must not be averaged in.
+
+        A GPU is throttled if it says so before or after the run, or if its counters say so of more than 1 % of the time between.
+        """
         ticks = os.sysconf("SC_CLK_TCK")
         total, busy, steal = (b - a for a, b in zip(self._start, _cpu_times(), strict=True))
         own = (sum(os.times()[:4]) - self._own) * ticks
@@ -128,7 +140,20 @@ class Surroundings:
                 facts["other_gpus"] = {"before": before[1:], "after": after[1:]}
             if shared := [text for when, gpus in (("before", before), ("after", after)) for gpu in gpus for text in _shared(gpu, when)]:
                 facts["contended"] = ", ".join(shared)
+            if slow := [text for pair in zip(before, after, strict=True) for text in _slowed(*pair, time.monotonic() - self._began)]:
+                facts["throttled"] = "GPU " + ", ".join(dict.fromkeys(slow))
         return facts
+
+
+def _slowed(before: dict[str, Any], after: dict[str, Any], seconds: float) -> Iterator[str]:
+    """'too hot (hardware) after the run', 'too hot (driver) for 12 s of the run'."""
+    for when, gpu in (("before", before), ("after", after)):
+        yield from (f"{reason} {when} the run" for reason in gpu.get("throttled_by", ()) if reason in _TROUBLE)
+    counters = before.get("slowdown_seconds"), after.get("slowdown_seconds")
+    if isinstance(counters[0], dict) and isinstance(counters[1], dict):
+        for reason, end in counters[1].items():
+            if (slow := end - counters[0].get(reason, end)) > _SLOWDOWN_SHARE * seconds:
+                yield f"{reason} for {slow:.3g} s of the run"
 
 
 def _shared(gpu: dict[str, Any], when: str) -> list[str]:
@@ -151,6 +176,7 @@ def _gpu(uuid: str) -> dict[str, Any]:
         "temperature_celsius": lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),
         "power_watts": lambda: pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
         "throttle_reasons": lambda: pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle),
+        "slowdown_seconds": lambda: _slowdown_seconds(handle),
         "foreign_processes": lambda: _foreign(len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle))),
     }
     facts: dict[str, Any] = {}
@@ -162,6 +188,16 @@ def _gpu(uuid: str) -> dict[str, Any]:
     if isinstance(facts["throttle_reasons"], int):
         facts["throttled_by"] = _throttled_by(facts["throttle_reasons"])
     return facts
+
+
+def _slowdown_seconds(handle: Any) -> dict[str, float]:
+    """{reason: seconds since the driver was loaded}; reasons that this driver does not count are left out."""
+    import pynvml
+
+    fields = [getattr(pynvml, f"NVML_FI_DEV_CLOCKS_EVENT_REASON_{name}") for name in _SLOWDOWN_COUNTERS]
+    values = pynvml.nvmlDeviceGetFieldValues(handle, fields)
+    counted = zip(_SLOWDOWN_COUNTERS.values(), values, strict=True)
+    return {reason: v.value.ullVal / 1e9 for reason, v in counted if v.nvmlReturn == pynvml.NVML_SUCCESS}
 
 
 def _foreign(processes: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.cells import cells, point_label
-from engine.record import Record
+from engine.record import Record, base_position
 from engine.statistics import pair_counts
 from engine.verdicts import compare
 
@@ -29,7 +29,7 @@ class Flips:
 
 def flips(record: Record) -> list[Flips]:
     """By metric, then by variant; empty where no labelled examples were answered, or their samples are not loaded."""
-    base = next(i for i, variant in enumerate(record["variants"]) if variant["baseline"])
+    base = base_position(record)
     found = []
     for cell in (c for c in cells(record) if c.metric.paired_by == "examples"):
         for position, variant in enumerate(record["variants"]):

@@ -15,6 +15,7 @@ from engine import api, settings
 from engine.devices import Device, find_device
 from engine.executor import Executor, LocalExecutor
 from engine.locks import DeviceLock
+from engine.looks import answered
 from engine.measurement import Status
 from engine.record import Record, add_run, new_record
 from engine.specs import ExperimentSpec, PlannedRun, expand, run_spec
@@ -54,6 +55,8 @@ def run_foreground(
         if planned.round > current_round:
             if max_seconds is not None and current_round >= 0 and time.monotonic() - started > max_seconds:
                 break
+            if answered(record) is not None:
+                break
             current_round = planned.round
         label = f"{spec.variants[planned.variant].name}, {planned.kind.value}, round {planned.round + 1} of {spec.rounds}"
         _run_one(spec, planned, device, executor, record, functools.partial(_say, progress, number, len(plan), label))
@@ -62,7 +65,9 @@ def run_foreground(
 
 
 def missing(record: Record, spec: ExperimentSpec) -> list[PlannedRun]:
-    """What the record does not hold of the runs that the spec asks for, in the order of execution."""
+    """What the record does not hold of the runs that it needs, in the order of execution; nothing where it has its answers early."""
+    if answered(record) is not None:
+        return []
     done = {(r["variant"], r["round"], r["kind"]) for r in record["runs"]}
     return [p for p in expand(spec) if (p.variant, p.round, p.kind.value) not in done]
 

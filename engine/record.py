@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.measurement import RunResult, Status
-from engine.specs import ExperimentSpec, PlannedRun, new_id
+from engine.specs import ExperimentSpec, PlannedRun, control_name, new_id
 
 FORMAT = "llm-tradeoff-lab/1"
 
@@ -59,12 +59,17 @@ def _digest(facts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def same_but_for_layers(record: Record) -> dict[str, str]:
-    """{id of an environment: what it has in common with those that differ by a technique's own packages alone}."""
-    return {
-        key: _digest({k: v for k, v in facts.items() if k != LAYERED}) if LAYERED in facts else key
-        for key, facts in record["environments"].items()
-    }
+def base_position(record: Record) -> int:
+    """Which of the variants is the baseline."""
+    return next(i for i, variant in enumerate(record["variants"]) if variant["baseline"])
+
+
+def control_position(record: Record) -> int | None:
+    """Which of the variants is the A/A control, the baseline measured a second time; None where the experiment has none."""
+    spec = record["experiment"]["spec"]
+    if not spec.get("control"):  # specs of earlier versions do not know the word
+        return None
+    return next(i for i, variant in enumerate(record["variants"]) if variant["name"] == control_name(spec["baseline"]))
 
 
 def _now() -> str:

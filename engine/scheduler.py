@@ -26,6 +26,7 @@ from engine.executor import Executor, LocalExecutor
 from engine.live_run import LiveRun, is_passing
 from engine.locks import DeviceLock, SchedulerLock
 from engine.measurement import Status
+from engine.specs import looks
 
 PAUSE_SECONDS = 0.2
 BEAT_SECONDS = 1.0
@@ -110,6 +111,7 @@ class Scheduler:
             with self._tolerating_trouble():
                 if run.report(self._db, self._beat_seconds):
                     self._drop(device)
+                    self._look(run.claim)
         for device in self._devices if self._claiming else ():
             if device not in self._live and time.monotonic() >= self._ask_again[device]:
                 with self._tolerating_trouble():
@@ -156,6 +158,23 @@ class Scheduler:
     def _drop(self, device: Device) -> None:
         self._live.pop(device).release()
         self._ask_again = dict.fromkeys(self._devices, 0.0)  # all of them: another kind of device may have waited for this one
+
+    def _look(self, claim: queue.Claim) -> None:
+        """Drop the rounds that an experiment which may stop early has no need of. A look that is missed costs rounds, never a result."""
+        if not claim.spec.get("stop_early") or claim.round + 1 not in looks(claim.spec["rounds"]):
+            return
+        # not at the top, as below: they are for experiments that may stop early
+        from db import queries
+        from engine.looks import answered
+
+        try:
+            record = queries.record(self._db, claim.experiment_id)
+            done = answered(record) if record is not None else None
+        except ValueError as error:  # a child of another version may have measured what this one does not know
+            self._say(f"{claim.experiment_id} goes on: {error}")
+            return
+        if done is not None and queue.drop_rounds(self._db, claim.experiment_id, done):
+            self._say(f"{claim.experiment_id} is answered after round {done} of {claim.spec['rounds']}")
 
     def _shut_down(self) -> None:
         """End the live runs and write what became of them; what cannot be written now, the next scheduler finds."""

@@ -26,6 +26,8 @@ from engine.technique import Technique, ordered_stack
 from engine.workload import Workload
 
 MAX_RUNS = 2000
+CONTROL_ROUNDS = 5
+LOOK_EVERY = 5
 
 
 class _Spec(BaseModel):
@@ -117,7 +119,8 @@ class ExperimentSpec(_Spec):
     """Model x workload x variants x rounds, always with a baseline.
 
     `variants` are listed; `grid` adds the product of its axes (each axis a list of techniques, null for none).
-    `baseline` names a variant; without it the model as stored (empty stack) is added and is the baseline.
+    `baseline` names a variant; without it the model as stored (empty stack) is added and is the baseline. `control` adds a last
+    variant, the baseline once more: what differs between the two is no effect of a technique.
     """
 
     title: str = Field(min_length=1, max_length=200)
@@ -132,6 +135,8 @@ class ExperimentSpec(_Spec):
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads of a run; all usable cores if empty")
     timeout_seconds: int = Field(3600, ge=1, le=86_400, description="Time limit of one run")
     profile: bool = Field(False, description="Also profile a few steps of each variant, in a run of its own")
+    control: bool = Field(False, description="Also measure the baseline a second time in every round, as a check of the measurement")
+    stop_early: bool = Field(False, description="Look after every 5 rounds, and end where every deciding speed has an answer")
 
     @model_validator(mode="after")
     def _checked(self) -> ExperimentSpec:
@@ -150,12 +155,37 @@ class ExperimentSpec(_Spec):
         if baseline not in names:
             raise ValueError(f"baseline: there is no variant {baseline!r}; the variants are {', '.join(names)}")
         variants.sort(key=lambda v: v.name != baseline)
+        if self.control:
+            _add_control(variants, self.rounds)
+        if self.stop_early and self.rounds <= LOOK_EVERY:
+            raise ValueError(f"stop_early: the first look is after round {LOOK_EVERY}; ask for more than {LOOK_EVERY} rounds, or leave it out")
         runs = len(variants) * (self.rounds + 1 + self.profile)
         if runs > MAX_RUNS:
             raise ValueError(f"variants: {len(variants)} variants x {self.rounds} rounds is more than {MAX_RUNS} runs; ask for fewer")
         for field, value in (("variants", tuple(variants)), ("grid", ()), ("baseline", baseline)):
             object.__setattr__(self, field, value)
         return self
+
+
+def control_name(baseline: str) -> str:
+    """The name of the A/A control of a baseline of that name."""
+    return f"{baseline[:113]}, again"  # within what a variant's name may have
+
+
+def _add_control(variants: list[VariantSpec], rounds: int) -> None:
+    """The baseline, which is first, once more and last: a drift has the longest way between the two. One that is there already is kept."""
+    if rounds < CONTROL_ROUNDS:
+        raise ValueError(f"control: it needs at least {CONTROL_ROUNDS} rounds, there are {rounds}; ask for more rounds, or leave it out")
+    name, stack = control_name(variants[0].name), variants[0].stack
+    there = next((v for v in variants if v.name == name), None)
+    if there is not None and there.stack != stack:
+        raise ValueError(f"control: it is a variant named {name!r}, and another one has that name; rename it")
+    variants[:] = [*(v for v in variants if v is not there), there or VariantSpec(name=name, stack=stack)]
+
+
+def looks(rounds: int) -> tuple[int, ...]:
+    """The numbers of rounds after which an experiment that may stop early is looked at: 5, 10, ... and the last one."""
+    return (*range(LOOK_EVERY, rounds, LOOK_EVERY), rounds)
 
 
 def _product(grid: tuple[tuple[TechniqueSpec | None, ...], ...]) -> Iterator[VariantSpec]:
@@ -186,16 +216,25 @@ class PlannedRun:
     kind: RunKind
 
 
+def forwards(round_: int) -> bool:
+    """Whether a round goes through the variants in their order: A B C, A B C, C B A, C B A, and so on.
+
+    As many rounds one way as the other cancel a steady drift. Each way twice, because where every round is followed by its mirror
+    image a drift that wanders makes neighbouring rounds alike: their intervals were too narrow (experiments/LOG.md).
+    """
+    return round_ % 4 < 2
+
+
 def expand(spec: ExperimentSpec) -> list[PlannedRun]:
     """All runs in the order of execution.
 
-    Rounds interleave the variants, forwards then backwards (A B C, C B A, ...), so that drift hits all alike. The quality
+    Rounds interleave the variants, in the directions of `forwards`, so that drift hits all alike. The quality
     runs come after the first round, baseline first because the others are compared with its logits; profiles after them.
     """
     variants = range(len(spec.variants))
     runs: list[PlannedRun] = []
     for round_ in range(spec.rounds):
-        order = variants if round_ % 2 == 0 else reversed(variants)
+        order = variants if forwards(round_) else reversed(variants)
         runs += [PlannedRun(v, round_, RunKind.SPEED) for v in order]
         if round_ == 0 and spec.workload.build().measures_quality() and spec.model.source != "shape":
             runs += [PlannedRun(v, 0, RunKind.QUALITY) for v in variants]

@@ -40,9 +40,9 @@ def spread(x: Sequence[float]) -> float:
     return 0.0 if s < _NO_SPREAD else s
 
 
-def t_interval(x: Sequence[float], centre: float) -> tuple[float, float]:
-    """95 % interval centre +- t * s / sqrt(n); collapses to the centre where nothing varies. At least two numbers."""
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(x) - 1)) * spread(x) / math.sqrt(len(x))
+def t_interval(x: Sequence[float], centre: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Interval centre +- t * s / sqrt(n), 95 % unless told otherwise; the centre alone where nothing varies. At least two numbers."""
+    half = float(stats.t.ppf((1 + confidence) / 2, len(x) - 1)) * spread(x) / math.sqrt(len(x))
     return centre - half, centre + half
 
 

@@ -17,6 +17,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 err = Console(stderr=True)
 
 Profile = Annotated[bool, typer.Option("--profile", help="Also profile a few steps of each variant, in a run of its own.")]
+Control = Annotated[bool, typer.Option("--control", help="Also measure the baseline a second time, as a check of the measurement.")]
+StopEarly = Annotated[bool, typer.Option("--stop-early", help="Look after every 5 rounds, and end where every deciding speed has an answer.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout instead of a table.")]
 
 

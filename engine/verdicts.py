@@ -16,8 +16,14 @@ the same device and environment (perplexity: at least 8 blocks of text that both
 - too few rounds: fewer pairs than that. not comparable: there is no ratio, or no baseline that it could be taken to.
 - did not fit, failed, unsupported, not measured: there is no value. A run that timed out has failed.
 - fidelity: the metric itself compares with the baseline. baseline: the variant is the baseline.
+- unreliable: a timing of an experiment whose A/A control failed (engine/control.py).
 
-The reported interval is not adjusted, so it may exclude 1 where the verdict is "no difference shown".
+An experiment that may stop early is looked at K times (engine/specs.py looks). Each look spends an equal part of the error: what
+is compared over rounds has an interval of confidence 1 - 0.05 / K, and its p is multiplied by K before Holm's adjustment. By
+Bonferroni's inequality an interval at any of the K looks misses the truth, or a verdict is wrong, in at most 5 % of the experiments,
+whichever look ends them and however the looks depend on each other.
+
+Apart from that the reported interval is not adjusted, so it may exclude 1 where the verdict is "no difference shown".
 """
 
 from __future__ import annotations
@@ -26,7 +32,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from engine import statistics
+from engine import comparability, statistics
 from engine.cells import NOT_MEASURED, Outcome, left_out, why_empty
 from engine.measurement import Status
 from engine.metrics import Metric
@@ -65,8 +71,11 @@ def join(*reasons: str | None) -> str | None:
     return "; ".join(r for r in reasons if r) or None
 
 
-def compare(metric: Metric, variant: Sequence[Outcome], baseline: Sequence[Outcome]) -> Effect:
-    """The effect of a variant that has at least one value; `baseline` has the same metric and point."""
+def compare(metric: Metric, variant: Sequence[Outcome], baseline: Sequence[Outcome], looks: int = 1) -> Effect:
+    """The effect of a variant that has at least one value; `baseline` has the same metric and point.
+
+    looks: how many times the experiment may be looked at; more than one where it may stop early.
+    """
     if not metric.compared:
         return Effect(verdict="fidelity")
     if metric.higher_is_better is None:
@@ -80,7 +89,7 @@ def compare(metric: Metric, variant: Sequence[Outcome], baseline: Sequence[Outco
     if both and not pairs:
         return _not_comparable(differences[0])
     of_samples = {"blocks": _of_blocks, "examples": _of_examples, "detections": _of_examples}.get(metric.paired_by)
-    effect = of_samples(metric, *pairs[-1]) if of_samples and pairs else _of_rounds(metric, pairs)
+    effect = of_samples(metric, *pairs[-1]) if of_samples and pairs else _of_rounds(metric, pairs, looks)
     unlike = [d for d in differences if d is not None]
     return replace(effect, reason=join(
         effect.reason,
@@ -119,14 +128,13 @@ def _difference(variant: Outcome, baseline: Outcome) -> str | None:
     """Why two runs must not be compared. What one of them did not record is no reason."""
     if variant.device != baseline.device:
         return f"measured on {variant.device}, the baseline on {baseline.device}"
-    if None not in (variant.environment, baseline.environment) and variant.environment != baseline.environment:
-        return "another environment than the baseline's"
-    if None not in (variant.protocol, baseline.protocol) and variant.protocol != baseline.protocol:
-        return "another text than the baseline's"
+    for what, own, base in (("environment", variant.environment, baseline.environment), ("text", variant.protocol, baseline.protocol)):
+        if own is not None and base is not None and own != base:
+            return f"another {what} than the baseline's: {comparability.in_words(comparability.of_facts(own, base))}"
     return None
 
 
-def _of_rounds(metric: Metric, pairs: Sequence[tuple[Outcome, Outcome]]) -> Effect:
+def _of_rounds(metric: Metric, pairs: Sequence[tuple[Outcome, Outcome]], looks: int) -> Effect:
     values = [(v.value, b.value) for v, b in pairs if v.value is not None and b.value is not None]
     few = None
     if len(values) < MIN_ROUNDS:
@@ -141,7 +149,7 @@ def _of_rounds(metric: Metric, pairs: Sequence[tuple[Outcome, Outcome]]) -> Effe
     if few:
         estimate = statistics.ratio(statistics.hodges_lehmann(logs)) if logs else None
         return Effect(ratio=estimate, verdict="too few rounds", reason=few)
-    return _tested(logs, statistics.hodges_lehmann(logs))
+    return _tested(logs, statistics.hodges_lehmann(logs), looks)
 
 
 def _of_blocks(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
@@ -180,7 +188,7 @@ def _of_examples(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
     return Effect(statistics.ratio(centre), statistics.ratio(low), statistics.ratio(high), p)
 
 
-def _tested(logs: Sequence[float], centre: float) -> Effect:
-    low, high = statistics.t_interval(logs, centre)
-    p = statistics.p_value(logs, centre) if statistics.spread(logs) else None
+def _tested(logs: Sequence[float], centre: float, looks: int = 1) -> Effect:
+    low, high = statistics.t_interval(logs, centre, 1 - ALPHA / looks)
+    p = min(1.0, looks * statistics.p_value(logs, centre)) if statistics.spread(logs) else None
     return Effect(statistics.ratio(centre), statistics.ratio(low), statistics.ratio(high), p)

@@ -18,6 +18,7 @@ from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
 from engine.devices import Device  # noqa: E402
+from engine.drift import drifting  # noqa: E402
 from engine.environments import CORE  # noqa: E402
 from engine.measurement import Status  # noqa: E402
 from engine.ranks import folder, join, launch, leave, this_rank  # noqa: E402
@@ -103,6 +104,8 @@ def _measured(
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
         result |= {"status": status, "reason": f"{type(error).__name__}: {error}"[:2000]}
     result["details"] |= meter.details | surroundings.facts()
+    if spec.kind is RunKind.SPEED and (found := drifting(meter.recorded)):
+        result["details"]["drifting"] = found
     return result["status"] is Status.SUCCEEDED and not any(m.status is Status.OUT_OF_MEMORY for m in meter.recorded)
 
 

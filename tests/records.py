@@ -9,7 +9,7 @@ from typing import Any
 from engine.measurement import Measurement, Point, Status
 from engine.metrics import METRICS
 from engine.record import Record, new_record
-from engine.specs import ExperimentSpec
+from engine.specs import ExperimentSpec, forwards
 
 ONCE = ("load_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes")
 POINT: Point = {"batch": 1, "prompt_tokens": 128, "new_tokens": 64}
@@ -46,7 +46,7 @@ def build_record(
     record["environments"] = {"e" * 64: {"device": "a test machine", "packages": {"torch": "2.13.0"}}}
     for round_ in range(rounds):
         order = list(enumerate(names))
-        for position, name in order if round_ % 2 == 0 else reversed(order):
+        for position, name in order if forwards(round_) else reversed(order):
             measured = [_speed(metric, values, round_) for metric, values in variants[name].items()]
             _add(record, position, round_, "speed", [m for m in measured if m], (runs or {}).get((name, round_), {}))
         if round_ == 0 and quality is not None:

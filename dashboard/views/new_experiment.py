@@ -77,7 +77,8 @@ def _run(workloads: list[dict[str, Any]], devices: list[Device], key: str) -> No
     took = "no estimate yet: nothing like it was measured before" if plan.seconds is None else f"about {words.seconds_text(plan.seconds)}"
     once = " and ".join(f"{plan.runs[kind]} for {kind}" for kind in plan.runs if kind != "speed")
     rounds = f"{plan.variants} variants x {plan.rounds} rounds for speed and memory"
-    st.markdown(f"**{sum(plan.runs.values())} runs**: {rounds}{', and ' if once else ''}{once}; {took}.")
+    at_most = "At most " if spec.stop_early else ""
+    st.markdown(f"{at_most}**{sum(plan.runs.values())} runs**: {rounds}{', and ' if once else ''}{once}; {took}.")
     if st.button("Run", type="primary", icon=":material/play_arrow:", key="new_run"):
         try:
             experiment_id = api.submit(store.database(), spec, request_key=key, devices=devices)

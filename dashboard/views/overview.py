@@ -47,7 +47,7 @@ def _best(featured: dict[str, Any] | None) -> None:
     summary = store.summary(featured["id"])
     st.subheader(f"Best so far: {words.escape(featured['title'])}")
     st.caption(words.escape(f"{featured['model']} on {featured['device']}. {results.status(record)}"))
-    results.best_so_far(summary, decisive(record))
+    results.best_so_far(record, summary, decisive(record))
     x, y = results.default_axes(summary, decisive(record))
     results.trade_off(record, summary, links.ChartView(x, y, None), "overview_tradeoff")
     results.verdict_table(record, summary, None, "overview_table")

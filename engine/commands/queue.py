@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 
-from engine.terminal import AsJson, Profile, app, database, given
+from engine.terminal import AsJson, Control, Profile, StopEarly, app, database, given
 
 
 @app.command()
 def submit(
     experiment: str, rounds: int | None = None, model: str | None = None, device: str | None = None, profile: Profile = False,
-    as_json: AsJson = False,
+    control: Control = False, stop_early: StopEarly = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Queue an experiment for a running scheduler and print its link."""
     from engine import api, settings
     from engine.presets import load_spec
 
-    spec = load_spec(experiment, given(rounds=rounds, model=model, device=device, profile=profile or None))
+    overrides = given(rounds=rounds, model=model, device=device, profile=profile or None, control=control or None, stop_early=stop_early or None)
+    spec = load_spec(experiment, overrides)
     experiment_id = api.submit(database(), spec)
     link = settings.experiment_link(experiment_id)
     print(json.dumps({"id": experiment_id, "title": spec.title, "link": link}) if as_json else link)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from engine.terminal import AsJson, Profile, app, database, err, given, print_table
+from engine.terminal import AsJson, Control, Profile, StopEarly, app, database, err, given, print_table
 
 
 @app.command()
@@ -26,13 +26,16 @@ def run(
     resume: Annotated[Path | None, typer.Option(help="Go on with an unfinished bundle.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Begin no new round after this time (with --bundle).")] = None,
     profile: Profile = False,
+    control: Control = False,
+    stop_early: StopEarly = False,
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment in the foreground and print its verdicts. Exit code 1 where a run failed or is missing."""
     from engine.analysis import exit_code
+    from engine.looks import answered
     from engine.presets import load_spec
 
-    overrides = given(rounds=rounds, model=model, device=device, profile=profile or None)
+    overrides = given(rounds=rounds, model=model, device=device, profile=profile or None, control=control or None, stop_early=stop_early or None)
     spec = load_spec(experiment, overrides)
     if (resume or max_seconds is not None) and bundle is None:
         raise ValueError("--resume and --max-seconds go with --bundle FILE")
@@ -42,6 +45,8 @@ def run(
         left = _say_what_is_missing(record, spec, experiment, overrides, bundle)
     else:
         record, link = _run_in_database(spec)
+    if (done := answered(record)) is not None:
+        err.print(f"ended after round {done} of {spec.rounds}: every speed that decides has its answer", highlight=False)
     _print(record, link, as_json)
     raise typer.Exit(1 if left else exit_code(record))
 
@@ -63,7 +68,7 @@ def _say_what_is_missing(record: dict[str, Any], spec: Any, experiment: str, ove
     from engine.foreground import missing
 
     if number := len(missing(record, spec)):
-        options = [word for name, value in overrides.items() for word in (f"--{name}", *([] if value is True else [str(value)]))]
+        options = [word for name, value in overrides.items() for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))]
         command = ["python", "-m", "engine", "run", experiment, *options, "--bundle", str(bundle), "--resume", str(bundle)]
         err.print(f"{number} runs are missing; go on with: {shlex.join(command)}", markup=False, highlight=False, soft_wrap=True)
     return number

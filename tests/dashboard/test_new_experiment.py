@@ -42,6 +42,22 @@ def only_record(db: Engine) -> dict[str, Any]:
     return record
 
 
+def test_a_control_and_early_looks_are_asked_for_by_ticks_and_stay_ticked(db: Engine, form: AppTest, open_page: Open) -> None:
+    tick(form, "bfloat16")
+    form.checkbox(key="new_control").check().run()
+    assert "control: it needs at least 5 rounds, there are 3" in texts(form) and form.button(key="new_run").disabled
+    form.number_input(key="new_rounds").set_value(10).run()
+    form.checkbox(key="new_stop_early").check().run()
+    assert "At most **30 runs**: 3 variants x 10 rounds" in texts(form)
+    form.button(key="new_run").click().run()
+    record = only_record(db)
+    assert [v["name"] for v in record["variants"]] == ["baseline", "bfloat16", "baseline, again"]
+    assert (record["experiment"]["spec"]["control"], record["experiment"]["spec"]["stop_early"]) == (True, True)
+    again = open_page("new_experiment", **{"from": record["experiment"]["id"]})
+    assert again.checkbox(key="new_control").value and again.checkbox(key="new_stop_early").value
+    assert [v["name"] for v in again.session_state["new_variants"]] == ["baseline", "bfloat16"], "the control is its tick, not a variant"
+
+
 def test_what_is_chosen_is_queued_and_opened(db: Engine, form: AppTest) -> None:
     form.text_input(key="new_title").input("My title").run()
     form.selectbox(key="new_technique_bnb_4bit.quant_type").select("fp4").run()

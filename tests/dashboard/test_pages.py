@@ -17,6 +17,7 @@ from engine.bundle import load_bundle
 from engine.presets import parse_spec
 from engine.references import FOLDER, import_references
 from tests.dashboard.conftest import HOSTILE, classified, finished, texts
+from tests.records import build_record
 
 Open = Callable[..., Any]
 VIEWS = ("overview", "new_experiment", "queue", "experiments", "experiment", "claims")
@@ -175,6 +176,38 @@ def test_a_busy_machine_is_named(db: Engine, open_page: Open, share: float, said
     record["runs"][0]["details"] = {"cpu_share_of_others": share}
     page = open_page("experiment", id=import_record(db, record, "imported"))
     assert ("Other programs took up to 40% of the CPUs" in texts(page)) is said
+
+
+@pytest.mark.parametrize("factor", [1.1, 1.0])
+@pytest.mark.parametrize("view", ["overview", "experiment"])
+def test_unreliable_timings_are_said_on_every_page_that_shows_them(db: Engine, open_page: Open, view: str, factor: float) -> None:
+    steady = [1.0, 1.001, 0.999, 1.0, 1.002]
+    timed = {"base": 30.0, "fast": 60.0, "base, again": 30.0 * factor}
+    record = build_record({n: {"decode_tokens_per_second": [v * s for s in steady], "weight_bytes": [4e8] * 5} for n, v in timed.items()})
+    record["experiment"]["spec"]["control"] = True
+    page = open_page(view, id=import_record(db, record, "imported"))
+    said = "The timings of this experiment are unreliable: the baseline measured again differs from itself: decode throughput +10.0 %"
+    assert (said in texts(page)) is (factor > 1)
+    table = page.dataframe[0].value
+    fast = table[table["Variant"] == "fast"].iloc[0]
+    assert fast["Decode throughput"].endswith("⚠ unreliable" if factor > 1 else "▲ better")
+    if view == "overview":
+        assert "**fast**" in texts(page) and "**base, again**" not in texts(page), "the baseline again is no choice"
+
+
+def test_runs_that_were_slowed_down_or_drift_are_named(db: Engine, open_page: Open) -> None:
+    record = finished()
+    drift = {"metric": "ttft_seconds", "point": {"batch": 1}, "change": 0.083}
+    record["runs"][0]["details"] = {"throttled": "GPU too hot (hardware) after the run", "drifting": [drift]}
+    page = texts(open_page("experiment", id=import_record(db, record, "imported")))
+    assert "Some runs were slowed down and their times are left out: GPU too hot (hardware) after the run" in page
+    assert "float32, round 1: time to first token +8.3 %" in page
+
+
+def test_an_experiment_that_had_its_answers_early_says_so(db: Engine, open_page: Open) -> None:
+    record = finished()
+    record["experiment"]["spec"] |= {"rounds": 20, "stop_early": True}
+    assert "answered after round 5 of 20" in texts(open_page("experiment", id=import_record(db, record, "imported")))
 
 
 def test_a_record_of_another_version_is_one_clear_message(db: Engine, open_page: Open) -> None:

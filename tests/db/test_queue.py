@@ -163,6 +163,19 @@ def test_cancel_ends_what_is_queued_and_asks_what_is_running(db: Engine) -> None
     assert queue.cancel_run(db, claimed.run_id) is False
 
 
+def test_dropping_rounds_takes_what_is_queued_from_there_on(db: Engine) -> None:
+    experiment, other = enqueue(db, runs=4), enqueue(db, runs=4)
+    claims = [queue.claim(db, "me", CPU) for _ in range(2)]
+    assert claims[0] is not None and end(db, claims[0])
+    before = queries.change_token(db, experiment)
+    assert queue.drop_rounds(db, experiment, 1) == 2, "round 1 is running, rounds 2 and 3 are queued"
+    assert [(r.experiment_id, r.round, r.status) for r in rows(db)] == [
+        (experiment, 0, "succeeded"), (experiment, 1, "running"), *((other, r, "queued") for r in range(4)),
+    ]  # fmt: skip
+    assert queries.change_token(db, experiment) != before, "pages see that there is less to come"
+    assert queue.drop_rounds(db, experiment, 1) == 0
+
+
 def test_deleting_takes_everything_but_not_what_is_running(db: Engine) -> None:
     experiment, other = enqueue(db, runs=2), enqueue(db)
     claimed = queue.claim(db, "me", CPU)

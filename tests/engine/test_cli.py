@@ -105,6 +105,16 @@ def test_missing_runs_are_exit_code_1_and_the_command_that_makes_them(tmp_path: 
     assert "missing" not in again.stderr
 
 
+def test_a_control_is_measured_where_it_is_asked_for_and_asked_for_again(tmp_path: Path) -> None:
+    bundle = tmp_path / "b.json"
+    arguments = ("--rounds", "6", "--control", "--stop-early", "--bundle", str(bundle), "--max-seconds", "0", "--json")
+    out = engine("run", tiny_file(tmp_path, variants=["float32"]), *arguments)
+    control = json.loads(out.stdout)["variants"][1]
+    assert (control["name"], control["status"], control["baseline"]) == ("float32, again", "succeeded", False), out.stderr
+    assert {m["metric"]: m["verdict"] for m in control["metrics"]}["perplexity"] == "equivalent", "it repeats to the last bit"
+    assert "10 runs are missing" in out.stderr and "--rounds 6 --control --stop-early --bundle" in " ".join(out.stderr.split())
+
+
 def test_a_bundle_that_cannot_be_written_is_found_before_the_first_run(tmp_path: Path, own_data: Path) -> None:
     out = engine("run", tiny_file(tmp_path), "--bundle", str(tmp_path / "no-such-folder" / "b.json"))
     assert (out.returncode, out.stdout) == (2, "")
@@ -136,6 +146,8 @@ def test_without_json_people_get_a_table(tmp_path: Path) -> None:
         (["run", "nothing.yaml"], "no file 'nothing.yaml'"),
         (["run", "quickstart", "--model", "../../etc"], "model: unknown model '../../etc'"),
         (["run", "quickstart", "--rounds", "0"], "rounds: "),
+        (["run", "quickstart", "--rounds", "4", "--control"], "control: it needs at least 5 rounds, there are 4"),
+        (["submit", "quickstart", "--rounds", "5", "--stop-early"], "stop_early: the first look is after round 5"),
         (["run", "quickstart", "--max-seconds", "3"], "go with --bundle FILE"),
         (["submit", "quickstart", "--model", "tiny-llama", "--device", "tpu"], "device: nothing offers 'tpu'; choose one of"),
         (["export", "nothing"], "there is no 'nothing'"),

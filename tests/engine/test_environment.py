@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pynvml
@@ -20,6 +21,12 @@ class Driver:
 
     processes: int | None = 0
     reasons = 0
+    slow_nanoseconds: int | None = None
+
+    def counters(self, handle: object, fields: list[int]) -> list[Any]:
+        """The second of three counts; no driver counts the others."""
+        codes = [pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_SUCCESS if self.slow_nanoseconds is not None else 1, pynvml.NVML_ERROR_NOT_SUPPORTED]
+        return [SimpleNamespace(nvmlReturn=code, value=SimpleNamespace(ullVal=self.slow_nanoseconds)) for code in codes[: len(fields)]]
 
     def list_processes(self, handle: object) -> list[Any]:
         if self.processes is None:
@@ -39,6 +46,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
         "nvmlDeviceGetPowerUsage": lambda handle: 120_000,
         "nvmlDeviceGetCurrentClocksEventReasons": lambda handle: found.reasons,
         "nvmlDeviceGetComputeRunningProcesses": found.list_processes,
+        "nvmlDeviceGetFieldValues": found.counters,
     }.items():
         monkeypatch.setattr(pynvml, name, answer)
     return found
@@ -82,6 +90,32 @@ def test_clocks_and_throttle_reasons_are_read_before_and_after(driver: Driver) -
     assert facts["gpu_after"]["throttle_reasons"] == 0x4044
     assert facts["gpu_after"]["throttled_by"] == ["power limit", "too hot (hardware)", "0x4000"]
     assert facts["gpu_before"]["sm_clock_mhz"] == 1980 and facts["gpu_after"]["power_watts"] == 120
+
+
+@pytest.mark.parametrize(("before", "after", "throttled"), [
+    (0x1, 0x0, None),
+    (0x1, 0x4 | 0x2 | 0x10, None),  # at its power limit, with clocks that somebody set: this is how fast this device is
+    (0x1, 0x4 | 0x40, "GPU too hot (hardware) after the run"),
+    (0x20, 0x8 | 0x80, "GPU too hot (driver) before the run, hardware slowdown after the run, power brake after the run"),
+])  # fmt: skip
+def test_heat_and_the_power_brake_throttle_and_the_power_limit_does_not(before: int, after: int, throttled: str | None, driver: Driver) -> None:
+    driver.reasons = before
+    surroundings = Surroundings(GPU)
+    driver.reasons = after
+    assert surroundings.facts().get("throttled") == throttled
+
+
+@pytest.mark.parametrize(("share", "throttled"), [(0.5, True), (0.005, False), (0.0, False)])
+def test_a_slowdown_between_the_readings_is_found_by_the_drivers_own_count(
+    share: float, throttled: bool, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver.slow_nanoseconds = 7 * 10**9  # of earlier days
+    surroundings = Surroundings(GPU)
+    monkeypatch.setattr(surroundings, "_began", surroundings._began - 100)  # the run took 100 s
+    driver.slow_nanoseconds += int(share * 100e9)
+    facts = surroundings.facts()
+    assert facts["gpu_after"]["slowdown_seconds"] == {"too hot (hardware)": 7 + 100 * share}
+    assert facts.get("throttled") == ("GPU too hot (hardware) for 50 s of the run" if throttled else None)
 
 
 def test_what_the_driver_does_not_tell_is_said(driver: Driver) -> None:

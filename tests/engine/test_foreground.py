@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from engine.analysis import exit_code
 from engine.bundle import load_bundle
 from engine.devices import Device
-from engine.foreground import run_foreground
+from engine.foreground import missing, run_foreground
 from engine.locks import DeviceLock
 from engine.presets import parse_spec
 from engine.settings import REPOSITORY, runs_dir
@@ -111,6 +112,18 @@ def test_what_cannot_work_is_refused_before_anything_is_saved() -> None:
     with pytest.raises(ValueError, match="workload: it needs 5003 tokens of context, tiny-llama has 4096"):
         run_foreground(parse_spec(SPEC | {"model": "tiny-llama", "workload": {"options": {"prompt_tokens": 5000, "new_tokens": 3}}}), save=saved.append)
     assert saved == []
+
+
+def test_an_experiment_with_its_answers_ends_at_a_look_and_nothing_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    early = {"rounds": 12, "stop_early": True, "variants": ["bfloat16"]}
+    spec = stand_in("timed-0", tmp_path, monkeypatch, **early)
+    record = run_foreground(spec, executor=local_executor(), max_seconds=0)
+    assert len(missing(record, spec)) == 22, "one round is no look"
+    record = run_foreground(spec, executor=local_executor(), record=record)
+    assert [r["round"] for r in record["runs"]] == [r for r in range(5) for _ in range(2)]
+    assert missing(record, spec) == [] and exit_code(record) == 0
+    again = run_foreground(spec, executor=local_executor(), record=json.loads(json.dumps(record)))
+    assert again["runs"] == json.loads(json.dumps(record["runs"])), "resuming it makes no further round"
 
 
 def test_a_cpu_run_waits_for_the_gpu_runs_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,6 +209,17 @@ def test_more_context_than_the_model_has(tmp_path: Path) -> None:
     assert "the model has 512 positions" in (result.reason or "")
 
 
+SLOWING = worker_after("import math, time; real, begin = time.perf_counter, time.perf_counter(); "
+                       "time.perf_counter = lambda: math.exp(4 * (real() - begin))")  # fmt: skip
+
+
+def test_a_run_that_slows_down_while_it_is_timed_says_so(tmp_path: Path) -> None:
+    result = run(tmp_path, command=SLOWING, repeats=24, new_tokens=16)
+    assert result.status is Status.SUCCEEDED, result.reason
+    found = {d["metric"]: d["change"] for d in result.details["drifting"]}
+    assert found["ttft_seconds"] > 0.05 and found["decode_tokens_per_second"] < -0.05
+
+
 def test_several_batches_are_points(tmp_path: Path) -> None:
     result = run(tmp_path, batch_sizes=[4, 1])
     decode = [m for m in result.measurements if m.metric == "decode_tokens_per_second"]

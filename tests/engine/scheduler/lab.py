@@ -17,24 +17,22 @@ from engine.devices import Device
 from engine.executor import LocalExecutor
 from engine.scheduler import Scheduler
 from engine.settings import REPOSITORY, runs_dir
-from engine.specs import ExperimentSpec
+from engine.specs import ExperimentSpec, RunKind, expand
 from tests.engine.processes import CPU, local_executor, wait_for
 
 LEASE, BEAT = 2.0, 0.2
 
 
 def enqueue(db: Engine, mode: str, rounds: int = 1, **options: Any) -> str:
-    """An experiment of one variant; its runs behave as `mode` says."""
+    """An experiment of the baseline and the variants given; its runs behave as `mode` says."""
     spec = ExperimentSpec.model_validate({"title": mode, "model": f"local:{mode}", "rounds": rounds} | options)
     name = secrets.token_urlsafe(16)
     experiment = {
         "id": name, "title": mode, "spec": spec.model_dump(mode="json"), "source": "local", "device": spec.device, "request_key": name,
     }  # fmt: skip
-    variants = [{"name": "baseline", "stack": [], "baseline": True}]
-    return queue.submit(
-        db, experiment=experiment, variants=variants,
-        runs=[{"variant": 0, "round": r, "kind": "speed"} for r in range(rounds)],
-    )  # fmt: skip
+    variants = [{"name": v.name, "stack": [t.model_dump() for t in v.stack], "baseline": v.name == spec.baseline} for v in spec.variants]
+    runs = [{"variant": p.variant, "round": p.round, "kind": "speed"} for p in expand(spec) if p.kind is RunKind.SPEED]
+    return queue.submit(db, experiment=experiment, variants=variants, runs=runs)
 
 
 def rows(db: Engine) -> list[Any]:

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
 
-from db import queue
+from db import queries, queue
+from engine.analysis import Progress, exit_code, progress
 from engine.locks import DeviceLock
 from engine.settings import runs_dir
 from tests.engine.processes import CPU, alive, wait_for
@@ -39,6 +40,25 @@ def test_runs_end_with_everything_in_the_database(db: Engine) -> None:
     assert count_measurements(db) == 2
     assert said[0] == "run 1 of 2: queued"
     assert started_runs() == ["1.1", "2.1"]
+
+
+@pytest.mark.parametrize(("noise", "made"), [("0", 5), ("2", 12)])
+def test_an_experiment_with_its_answers_ends_at_a_look(noise: str, made: int, db: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    experiment = enqueue(db, f"timed-{noise}", rounds=12, stop_early=True, variants=["bfloat16"])
+    later = enqueue(db, "normal")
+    in_process(db).run_until_idle(later)
+    runs = [r for r in rows(db) if r.experiment_id == experiment]
+    assert [(r.round, r.status) for r in runs] == [(r, "succeeded") for r in range(made) for _ in range(2)]
+    record = queries.record(db, experiment)
+    assert record is not None and progress(record) == Progress(2 * made, 2 * made, None, 0.0) and exit_code(record) == 0
+    assert ("is answered after round 5 of 12" in capfd.readouterr().err) == (made == 5)
+
+
+def test_an_experiment_that_cannot_be_judged_goes_on_and_so_does_the_queue(db: Engine, capfd: pytest.CaptureFixture[str]) -> None:
+    enqueue(db, "unheard", rounds=6, stop_early=True)
+    in_process(db).run_until_idle(enqueue(db, "normal"))
+    assert statuses(db) == ["succeeded"] * 7
+    assert "goes on: metric: 'happiness' is not known to this version" in capfd.readouterr().err
 
 
 def test_progress_and_log_are_seen_while_a_run_goes_on(db: Engine, scheduler: Any) -> None:
