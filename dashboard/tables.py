@@ -23,7 +23,7 @@ from engine.flips import Flips
 from engine.metrics import METRICS
 from engine.record import Record
 
-KINDS = {"All": None, "Speed": "speed", "Memory": "memory", "Quality": "quality", "Fidelity": "fidelity"}
+KINDS = {"All": None, "Speed": "speed", "Memory": "memory", "Energy": "energy", "Quality": "quality", "Fidelity": "fidelity"}
 
 
 def at_point(summary: pd.DataFrame, metric: str, point: str | None) -> pd.DataFrame:
