@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.cells import Cell, cells, left_out, point_label, why_empty, worst
+from engine.explain import Why, explain
 from engine.measurement import Point, Status
 from engine.record import Record
 from engine.statistics import value_interval
@@ -87,15 +88,17 @@ def summary(record: Record) -> pd.DataFrame:
 def document(record: Record, link: str | None) -> dict[str, Any]:
     """The JSON document that `run --json` prints; a contract with other programs. Floats, null where there is none.
 
-    status: the worst of the variant's runs. evidence: that of its first run that succeeded. ci: unadjusted, 95 %.
+    status: the worst of the variant's runs. evidence: that of its first run that succeeded. ci: unadjusted, 95 %. why: sentences
+    for people.
     """
     by_position: dict[int, list[Row]] = {}
-    for row in rows(record):
+    found = rows(record)
+    for row in found:
         by_position.setdefault(row.position, []).append(row)
     experiment = record["experiment"]
     return {
         "experiment": {"id": experiment["id"], "title": experiment["title"], "link": link},
-        "variants": [_document_variant(record, i, by_position.get(i, [])) for i in range(len(record["variants"]))],
+        "variants": [_document_variant(record, why, by_position.get(why.position, [])) for why in explain(record, found)],
     }
 
 
@@ -153,9 +156,9 @@ def _row(record: Record, cell: Cell, position: int, effect: Effect, verdict: str
     )  # fmt: skip
 
 
-def _document_variant(record: Record, position: int, found: Sequence[Row]) -> dict[str, Any]:
-    variant = record["variants"][position]
-    runs = [r for r in record["runs"] if r["variant"] == position]
+def _document_variant(record: Record, why: Why, found: Sequence[Row]) -> dict[str, Any]:
+    variant = record["variants"][why.position]
+    runs = [r for r in record["runs"] if r["variant"] == why.position]
     status = worst([r["status"] for r in runs])
     metrics = [
         {
@@ -173,4 +176,5 @@ def _document_variant(record: Record, position: int, found: Sequence[Row]) -> di
         "reason": next((r["reason"] for r in runs if r["status"] == status), None),
         "evidence": next((r["evidence"] for r in runs if r["status"] == Status.SUCCEEDED), None),
         "metrics": metrics,
+        "why": list(why.sentences),
     }

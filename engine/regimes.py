@@ -2,7 +2,7 @@
 
 The rule. Each ceiling gives the share of the phase's time that this resource alone would need at its best:
 
-- bytes: (weights + KV cache) once per pass / time of a pass, over the bandwidth of a copy;
+- bytes: weights, and the KV cache as it is after the last token, once per pass / time of a pass, over the bandwidth of a copy;
 - arithmetic: FLOPs per token x tokens / time, over the rate of large matrix products in the run's number type;
 - launches: operators per pass x the seconds to start one, over the time of a pass.
 
@@ -21,13 +21,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from engine.analysis import Row
 from engine.profiles import Profile, read_profile
 from engine.record import Record
+
+if TYPE_CHECKING:
+    from engine.analysis import Row
 
 HALF, QUARTER = 0.5, 0.25
 OLD = "it was measured by a version that measured no ceilings"
@@ -97,7 +99,7 @@ def ceilings(record: Record, position: int) -> Ceilings | str:
 
 @dataclass(frozen=True)
 class _Phase:
-    """name, where, and of one pass: seconds, FLOPs, bytes (None: not counted). by_token: whether operators were counted for it."""
+    """name, where, and of one pass: seconds, FLOPs, bytes (None: not counted). generates: its operators per token are counted."""
 
     name: str
     point_label: str
@@ -120,9 +122,9 @@ def _phases(record: Record, position: int, row: Row, own: _Values, parameters: f
     if row.metric == "inter_token_latency_seconds":
         cache, weights = own.get(("kv_cache_bytes", label)), own.get(("weight_bytes", ""))
         # no cache: every token is a pass over all before it
-        tokens = batch * (1 if cache != 0 else int(point["prompt_tokens"]) + int(point["new_tokens"]) / 2)
+        length = 1.0 if cache != 0 else int(point["prompt_tokens"]) + int(point["new_tokens"]) / 2
         moved = None if cache is None or weights is None else weights + cache
-        return [_Phase("decode", label, seconds, 2 * parameters * tokens, moved, generates=True)]
+        return [_Phase("decode", label, seconds, 2 * parameters * batch * length, moved, generates=True)]
     if row.metric == "training_tokens_per_second":
         return [_Phase("a training step", label, 1 / seconds, _training_flops(record, position, own) * parameters, None)]
     if row.metric == "forward_seconds" and "seq_len" in point:
@@ -134,9 +136,9 @@ def _phases(record: Record, position: int, row: Row, own: _Values, parameters: f
 def _training_flops(record: Record, position: int, own: _Values) -> float:
     """FLOPs per token and parameter."""
     total, trained = own.get(("total_parameters", "")), own.get(("trainable_parameters", ""))
-    recomputed = (shown_facts(record, position, "gradient_checkpointing") or {}).get("blocks_that_run_twice", 0)
-    blocks = (shown_facts(record, position, "gradient_checkpointing") or {}).get("blocks") or 1
-    return 4 + 2 * (trained / total if total and trained else 1.0) + 2 * recomputed / blocks
+    checkpointing = shown_facts(record, position, "gradient_checkpointing") or {}
+    recomputed = float(checkpointing.get("blocks_that_run_twice", 0)) / (checkpointing.get("blocks") or 1)
+    return 4 + 2 * (trained / total if total and trained else 1.0) + 2 * recomputed
 
 
 def shown_facts(record: Record, position: int, name: str) -> dict[str, Any] | None:
@@ -176,6 +178,7 @@ def _regime(phase: _Phase, best: Ceilings, operators: float | None, waiting: flo
     bytes_share = None if moved is None else moved / best.copy_bytes_per_second
     launches = operators * best.launch_seconds / phase.seconds if operators is not None and phase.generates else None
     flops_share = flops / best.matrix_flops_per_second
+    waiting = None if phase.name == "prefill" else waiting  # most of a profiled generation is decoding
     word = _word(flops_share, bytes_share, launches, waiting)
     return Regime(phase.name, phase.point_label, word, flops, flops_share, moved, bytes_share, launches, waiting)
 
