@@ -35,13 +35,10 @@ class Output:
     problem: str | None
     diverges_at: int | None = None
 
-    @property
-    def parts(self) -> tuple[str, str]:
-        """The text up to where it leaves the baseline's, and the rest."""
+    def split(self, at: int | None) -> tuple[str, str]:
+        """The text before a token, by its index, and the rest; None: all of it, and nothing."""
         assert self.answer is not None
-        if self.diverges_at is None:
-            return self.answer.text, ""
-        end = self.answer.ends[self.diverges_at - 1] if self.diverges_at else 0
+        end = len(self.answer.text) if at is None else self.answer.ends[at - 1] if at else 0
         return self.answer.text[:end], self.answer.text[end:]
 
 
