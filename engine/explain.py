@@ -30,6 +30,7 @@ _PARTS = {
 _LIMITS = {
     "bandwidth-bound": "is bandwidth-bound", "compute-bound": "is compute-bound", "launch-bound": "is launch-bound",
     "undecided": "is limited by none of the ceilings alone",
+    "beyond": "is faster than a ceiling, which was disturbed or is not the one that holds, so nothing is concluded",
 }  # fmt: skip
 
 

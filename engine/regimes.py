@@ -9,7 +9,8 @@ The rule. Each ceiling gives the share of the phase's time that this resource al
 A share of at least a half decides, the largest first: whatever else there is then has less than half of the time. Launches decide also
 where both others stay below a quarter and launches alone take a quarter of the time, for starting an operator inside a model costs
 several times what it costs in a bare loop; or where the profile saw the device wait, or Python and the framework run, for half of
-the time. Else it is undecided: slow kernels and waiting are told apart by a profile only.
+the time. Else it is undecided: slow kernels and waiting are told apart by a profile only. A share above 125 % decides nothing: something
+disturbed the ceiling while it was measured, or the work has a faster one, such as products of 8-bit integers.
 
 FLOPs per token count 2 for each parameter and forward pass (Kaplan et al. 2020), 2 more for gradients of activations, 2 for
 gradients of the parameters that take them, and 2 for a recomputed forward pass. Attention's own products and the embedding's lookup
@@ -18,7 +19,6 @@ are not told apart, which overstates short prompts' prefill a little. Without a 
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from engine.analysis import Row
 
 HALF, QUARTER = 0.5, 0.25
+BEYOND = 1.25
+"""A copy both reads and writes, so that reading alone may be somewhat faster; more than this above a ceiling, it is none."""
 OLD = "it was measured by a version that measured no ceilings"
 
 _Positive = Annotated[FiniteFloat, Field(gt=0)]
@@ -81,20 +83,31 @@ def regimes(record: Record, position: int, rows: Sequence[Row]) -> list[Regime] 
 
 
 def ceilings(record: Record, position: int) -> Ceilings | str:
-    """The medians over a variant's speed runs, or why there are none."""
-    details = [r["details"] or {} for r in record["runs"] if r["variant"] == position and r["kind"] == "speed" and r["status"] == "succeeded"]
-    if not details:
+    """The best of all speed runs of the experiment on the variant's device, in its number type; or why there are none.
+
+    Of all, for what disturbs a measurement only lowers it.
+    """
+    speed = [r for r in record["runs"] if r["kind"] == "speed" and r["status"] == "succeeded"]
+    own = [r for r in speed if r["variant"] == position]
+    if not own:
         return "no speed run of it succeeded"
-    reasons, read = [], []
-    for found in (d.get("ceilings") for d in details):
-        try:
-            read.append(Ceilings.model_validate(found))
-        except ValidationError:
-            reasons.append(str(found["not_measured"]) if isinstance(found, dict) and "not_measured" in found else OLD)
-    if not read:
-        return reasons[0]
-    names = ("matrix_flops_per_second", "copy_bytes_per_second", "launch_seconds")
-    return Ceilings(dtype=read[0].dtype, **{name: statistics.median(getattr(c, name) for c in read) for name in names})
+    read = [_read(r) for r in own]
+    mine = next((c for c in read if isinstance(c, Ceilings)), None)
+    if mine is None:
+        return str(read[0])
+    alike = [c for c in (_read(r) for r in speed if r["device"] == own[0]["device"]) if isinstance(c, Ceilings)]
+    return Ceilings(
+        dtype=mine.dtype, matrix_flops_per_second=max(c.matrix_flops_per_second for c in alike if c.dtype == mine.dtype),
+        copy_bytes_per_second=max(c.copy_bytes_per_second for c in alike), launch_seconds=min(c.launch_seconds for c in alike),
+    )  # fmt: skip
+
+
+def _read(run: dict[str, Any]) -> Ceilings | str:
+    found = (run["details"] or {}).get("ceilings")
+    try:
+        return Ceilings.model_validate(found)
+    except ValidationError:
+        return str(found["not_measured"]) if isinstance(found, dict) and "not_measured" in found else OLD
 
 
 @dataclass(frozen=True)
@@ -186,6 +199,8 @@ def _regime(phase: _Phase, best: Ceilings, operators: float | None, waiting: flo
 def _word(flops: float, moved: float | None, launches: float | None, waiting: float | None) -> str:
     shares = {"compute-bound": flops, "bandwidth-bound": moved or 0.0, "launch-bound": launches or 0.0}
     word, share = max(shares.items(), key=lambda item: item[1])
+    if share > BEYOND:
+        return "beyond"
     if share >= HALF:
         return word
     both_low = max(flops, moved or 0.0) < QUARTER

