@@ -9,6 +9,7 @@ import pandas as pd
 
 from dashboard.decisive import Decisive
 from dashboard.words import (
+    LIMIT,
     NOT_MEASURED,
     STATUS,
     VERDICT,
@@ -16,9 +17,11 @@ from dashboard.words import (
     interval_text,
     number,
     p_text,
+    percent_text,
     run_status,
     value_text,
 )
+from engine.explain import Why
 from engine.flips import Flips
 from engine.interactions import Interaction
 from engine.metrics import METRICS
@@ -110,6 +113,21 @@ def flips(found: Sequence[Flips]) -> pd.DataFrame:
         "Right in the variant alone": [f.only_variant for f in found],
         "McNemar's p": [p_text(f.p) for f in found],
     })  # fmt: skip
+
+
+def regimes(explained: Sequence[Why]) -> pd.DataFrame:
+    """One row per variant, phase and point: what limits it, and the share of the time that each resource alone would need."""
+    found = [(w.variant, r) for w in explained for r in w.regimes]
+    return pd.DataFrame({
+        "Variant": [name for name, _ in found], "Phase": [r.phase for _, r in found], "Point": [r.point_label for _, r in found],
+        "Limit": [LIMIT[r.word] for _, r in found],
+        "Bandwidth": [_share(r.bytes_share) for _, r in found], "Arithmetic": [_share(r.flops_share) for _, r in found],
+        "Starting operators": [_share(r.launch_share) for _, r in found], "Waiting, in the profile": [_share(r.waiting) for _, r in found],
+    })  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return STATUS[NOT_MEASURED] if value is None else percent_text(value)
 
 
 def interactions(found: Sequence[Interaction]) -> pd.DataFrame:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from dashboard import show, store, tables, words
-from engine.explain import Why
 from engine.outputs import Output, outputs
 from engine.record import Record
 from engine.registry import discover
@@ -17,28 +14,20 @@ def section(record: Record) -> None:
     """What holds for all variants is said once."""
     explained, found = store.explained(record["experiment"]["id"])
     st.header("Why", divider="gray")
-    common = _common(explained)
+    if any(w.regimes for w in explained):
+        show.table(tables.regimes(explained), "What limits each phase of each variant, with its shares of the ceilings.", "regimes")
+        st.caption(words.LIMIT_HELP)
+    said = [w.facts if w.regimes else w.sentences for w in explained]
+    common = [s for s in said[0] if len(said) > 1 and all(s in other for other in said)]
     if common:
         st.caption(words.escape(f"All variants: {' '.join(common)}"))
-    own = [(w, [s for s in w.sentences if s not in common]) for w in explained]
-    for why, sentences in own:
-        if sentences:
-            st.markdown(f"**{words.escape(why.variant)}**  \n{words.escape(' '.join(sentences))}")
-    st.caption(
-        "Shares are of ceilings that the same runs measured: a large matrix product, a copy in memory, the start of one operator. "
-        "A resource that alone would need half of the time is what limits."
-    )
+    for why, sentences in zip(explained, said, strict=True):
+        if own := [s for s in sentences if s not in common]:
+            st.markdown(f"**{words.escape(why.variant)}**  \n{words.escape(' '.join(own))}")
     if found:
         st.subheader("Interactions")
         show.table(tables.interactions(found), "Pairs of changes: each alone, their product, and both measured together.", "interactions")
         st.caption("more than the product: together they do better than their single effects multiplied, in the metric's good direction.")
-
-
-def _common(explained: Sequence[Why]) -> list[str]:
-    """Sentences that all of several variants share."""
-    if len(explained) < 2:
-        return []
-    return [s for s in explained[0].sentences if all(s in other.sentences for other in explained[1:])]
 
 
 def answers(record: Record) -> None:

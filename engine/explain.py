@@ -1,4 +1,4 @@
-"""Why a variant is as fast, as large and as exact as it is: a few sentences of measured facts. Reads a record, computes verdicts of none.
+"""Why a variant is as fast, as large and as exact as it is: a few sentences of measured facts. Reads a record; decides no verdict.
 
 What was not measured is said to be so; nothing is guessed from a technique's name. The rule behind regimes is in engine/regimes.py.
 """
@@ -36,12 +36,18 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class Why:
-    """The explanation of one variant. regimes: empty where they are not measured."""
+    """The explanation of one variant. regimes: empty where they are not measured. limits: the same in words, or why there are none.
+    facts: all else."""
 
     variant: str
     position: int
     regimes: tuple[Regime, ...]
-    sentences: tuple[str, ...]
+    limits: tuple[str, ...]
+    facts: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return (*self.limits, *self.facts)
 
 
 def explain(record: Record, rows: Sequence[Row]) -> list[Why]:
@@ -55,14 +61,14 @@ def _why(record: Record, position: int, rows: Sequence[Row], answers: Sequence[O
     own = [r for r in rows if r.position == position]
     if not any(r.value is not None for r in own):
         worst = next((r for r in own if r.reason), None)
-        return Why(name, position, (), (f"Nothing of it was measured{f': {worst.reason}' if worst else ''}.",))
+        return Why(name, position, (), (), (f"Nothing of it was measured{f': {worst.reason}' if worst else ''}.",))
     found = regimes(record, position, rows)
     listed = () if isinstance(found, str) else tuple(found)
-    sentences = [
-        *_limits(found, own), *_kernels(record, position), *_dequantization(record, position), *_compilation(position, rows),
+    facts = [
+        *_kernels(record, position), *_dequantization(record, position), *_compilation(position, rows),
         *_memory(own), *_energy(record, position, own), *_answer(record, answers[position]),
     ]  # fmt: skip
-    return Why(name, position, listed, tuple(sentences))
+    return Why(name, position, listed, tuple(_limits(found, own)), tuple(facts))
 
 
 def _limits(found: list[Regime] | str, own: Sequence[Row]) -> Iterable[str]:

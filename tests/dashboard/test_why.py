@@ -48,8 +48,13 @@ def test_regimes_stand_on_the_page(db: Engine, open_page: Open) -> None:
             extra = {"metric": "inter_token_latency_seconds", "value": 0.006}, {"metric": "bits_per_parameter", "value": 32.0, "point": {}}
             template = next(m for m in run["measurements"] if m["metric"] == "ttft_seconds")
             run["measurements"] += [template | {"samples": [e["value"]]} | e for e in extra]
-    words = texts(open_page("experiment", id=import_record(db, record, "imported")))
-    assert "Prefill is limited by none of the ceilings alone" in words and "2 GB/s, 2 % of the copy bandwidth" in words
+    page = open_page("experiment", id=import_record(db, record, "imported"))
+    table = next(t.value for t in page.dataframe if "Limit" in t.value)
+    prefill, decode = table.to_dict("records")[0:2]
+    assert (prefill["Variant"], prefill["Phase"], prefill["Bandwidth"]) == ("float32", "prefill", "2.0 %")
+    assert (decode["Phase"], decode["Limit"], decode["Bandwidth"]) == ("decode", "– none alone", "– not measured"), "no cache was counted"
+    assert decode["Arithmetic"] == "3.3 %"
+    assert "What limits its speed is not measured" in texts(page), "of the others"
 
 
 def test_interactions_are_a_table(db: Engine, open_page: Open) -> None:
