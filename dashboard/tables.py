@@ -134,12 +134,12 @@ def interactions(found: Sequence[Interaction]) -> pd.DataFrame:
     """One row per pair of changes, metric and point: each change alone, what their product would be, and what both together are."""
     return pd.DataFrame({
         "Together": [f.both for f in found], "One": [f.first for f in found], "The other": [f.second for f in found],
-        "Metric": [METRICS[f.metric].label for f in found], "Point": [f.point_label for f in found],
+        "Metric": [METRICS[f.metric].label for f in found], "Interaction": [f.word for f in found],
         "One alone": [change_text(f.of_first) for f in found], "The other alone": [change_text(f.of_second) for f in found],
         "Product of both": [change_text(f.product) for f in found], "Measured together": [change_text(f.together) for f in found],
         "Measured against product": [change_text(f.interaction) for f in found],
         "95 % interval": [interval_text(f.low, f.high) for f in found],
-        "Interaction": [f.word for f in found], "Remark": [f.reason or "" for f in found],
+        "Point": [f.point_label for f in found], "Remark": [f.reason or "" for f in found],
     })  # fmt: skip
 
 

@@ -22,9 +22,10 @@ _SIDES = {"cuda": (1024, 2048, 4096, 8192), "cpu": (256, 512, 1024)}
 # Several times what caches hold, or the copy would measure them.
 _COPIED_BYTES = {"cuda": 2**29, "cpu": 2**27}
 _LEAST_COPIED_BYTES = 2**24
-_SLOW_SECONDS = 0.05
-# The best of many: a few short ones in a row may all fall into a moment in which another program has the CPUs.
-_TRIES, _TRYING_SECONDS = 3, 0.05
+# Generous, for where other programs have the CPUs a small product is slow beyond all proportion.
+_SLOW_SECONDS = 0.5
+# The best of many: a few short ones in a row may all fall into a moment in which another program runs.
+_TRYING_SECONDS = 0.05
 _LAUNCHES = 200
 
 Stopwatch = Callable[[Callable[[], Any]], float]
@@ -121,7 +122,7 @@ def _launch_seconds(device: str) -> float:
 def _best(call: Callable[[], Any], seconds: Stopwatch) -> float:
     seconds(call)  # the first one sets up
     found: list[float] = []
-    while len(found) < _TRIES or sum(found) < _TRYING_SECONDS:
+    while sum(found) < _TRYING_SECONDS:
         found.append(seconds(call))
     return min(found)
 
