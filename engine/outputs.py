@@ -68,7 +68,7 @@ def _answer(record: Record, position: int) -> Answer | str:
         return RANDOM_WEIGHTS
     runs = [r for r in record["runs"] if r["variant"] == position and r["kind"] == "quality"]
     if not runs:
-        return "no quality run was asked for, and it is the one that answers"
+        return "there is no quality run of it, and that is what answers"
     found = (runs[-1]["details"] or {}).get("outputs")
     if found is None:
         ended = runs[-1]["status"]

@@ -48,7 +48,7 @@ def test_without_the_baselines_answer_nothing_is_compared() -> None:
 
 def test_no_quality_run_and_random_weights_are_reasons() -> None:
     record = build_record({"base": {}})
-    assert outputs(record)[0].problem == "no quality run was asked for, and it is the one that answers"
+    assert outputs(record)[0].problem == "there is no quality run of it, and that is what answers"
     record["experiment"]["spec"]["model"] = {"source": "shape", "name": "gpt2"}
     assert outputs(record)[0].problem == RANDOM_WEIGHTS
     failed = build_record({"base": {}}, quality={}, quality_runs={"base": {"status": "out_of_memory"}})
