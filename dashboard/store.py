@@ -16,6 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import queries
 from db.session import connect, migrate
 from engine import advisor, analysis, api, settings
+from engine.explain import Why, explain
+from engine.interactions import Interaction, interactions
 from engine.record import Record
 
 ADVISED_BY = 200
@@ -92,6 +94,18 @@ def _measured(url: str, experiment_id: str, token: str) -> advisor.Measured | st
         return advisor.read(found) if found is not None else None
     except ValueError as error:  # of another version
         return f"{found['experiment']['title'] if found else experiment_id}: {error}"
+
+
+def explained(experiment_id: str) -> tuple[list[Why], list[Interaction]]:
+    """Why each variant of an experiment that exists is as it is, and how its changes go together."""
+    return _explained(settings.database_url(), experiment_id, token(experiment_id))
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _explained(url: str, experiment_id: str, token: str) -> tuple[list[Why], list[Interaction]]:
+    found = queries.record(open_database(url), experiment_id, samples="quality")
+    assert found is not None, "asked for only after `record` was not None"
+    return explain(found, analysis.rows(found)), interactions(found)
 
 
 def queue() -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dashboard.words import (
+    LIMIT,
     NOT_MEASURED,
     STATUS,
     VERDICT,
@@ -15,15 +16,18 @@ from dashboard.words import (
     interval_text,
     number,
     p_text,
+    percent_text,
     run_status,
     value_text,
 )
 from engine.decisive import Decisive
+from engine.explain import Why
 from engine.flips import Flips
+from engine.interactions import Interaction
 from engine.metrics import METRICS
 from engine.record import Record
 
-KINDS = {"All": None, "Speed": "speed", "Memory": "memory", "Quality": "quality", "Fidelity": "fidelity"}
+KINDS = {"All": None, "Speed": "speed", "Memory": "memory", "Energy": "energy", "Quality": "quality", "Fidelity": "fidelity"}
 
 
 def at_point(summary: pd.DataFrame, metric: str, point: str | None) -> pd.DataFrame:
@@ -108,6 +112,34 @@ def flips(found: Sequence[Flips]) -> pd.DataFrame:
         "Right in the baseline alone": [f.only_baseline for f in found],
         "Right in the variant alone": [f.only_variant for f in found],
         "McNemar's p": [p_text(f.p) for f in found],
+    })  # fmt: skip
+
+
+def regimes(explained: Sequence[Why]) -> pd.DataFrame:
+    """One row per variant, phase and point: what limits it, and the share of the time that each resource alone would need."""
+    found = [(w.variant, r) for w in explained for r in w.regimes]
+    return pd.DataFrame({
+        "Variant": [name for name, _ in found], "Phase": [r.phase for _, r in found], "Point": [r.point_label for _, r in found],
+        "Limit": [LIMIT[r.word] for _, r in found],
+        "Bandwidth": [_share(r.bytes_share) for _, r in found], "Arithmetic": [_share(r.flops_share) for _, r in found],
+        "Starting operators": [_share(r.launch_share) for _, r in found], "Waiting, in the profile": [_share(r.waiting) for _, r in found],
+    })  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return STATUS[NOT_MEASURED] if value is None else percent_text(value)
+
+
+def interactions(found: Sequence[Interaction]) -> pd.DataFrame:
+    """One row per pair of changes, metric and point: each change alone, what their product would be, and what both together are."""
+    return pd.DataFrame({
+        "Together": [f.both for f in found], "One": [f.first for f in found], "The other": [f.second for f in found],
+        "Metric": [METRICS[f.metric].label for f in found], "Interaction": [f.word for f in found],
+        "One alone": [change_text(f.of_first) for f in found], "The other alone": [change_text(f.of_second) for f in found],
+        "Product of both": [change_text(f.product) for f in found], "Measured together": [change_text(f.together) for f in found],
+        "Measured against product": [change_text(f.interaction) for f in found],
+        "95 % interval": [interval_text(f.low, f.high) for f in found],
+        "Point": [f.point_label for f in found], "Remark": [f.reason or "" for f in found],
     })  # fmt: skip
 
 

@@ -26,6 +26,15 @@ VERDICT = {
     "failed": "✖ failed", "unsupported": "⊘ unsupported", NOT_MEASURED: "– not measured", "baseline": "◆ baseline",
     "fidelity": "fidelity",
 }  # fmt: skip
+LIMIT = {
+    "bandwidth-bound": "⇄ bandwidth-bound", "compute-bound": "✕ compute-bound", "launch-bound": "⏳ launch-bound",
+    "undecided": "– none alone", "beyond": "? faster than a ceiling",
+}  # fmt: skip
+LIMIT_HELP = (
+    "Shares of the time that each resource alone would need at its best, from ceilings that the same runs measured: a copy in memory, a large "
+    "matrix product, the start of one operator. What needs half of the time limits. none alone: slow kernels or waiting, told apart by a "
+    "profile only. faster than a ceiling: it was disturbed, or is not the one that holds."
+)
 VERDICT_HELP = (
     "better, worse: beyond the metric's margin and shown by the rounds. equivalent: the whole interval lies within the "
     "margin. no difference shown: too imprecise or too small to say. unreliable: the baseline, measured twice, differs from "

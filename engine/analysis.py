@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cells import Cell, cells, left_out, point_label, why_empty, worst
 from engine.control import judged
+from engine.explain import Why, explain
 from engine.measurement import Point, Status
 from engine.record import Record, base_position, control_position
 from engine.specs import looks
@@ -91,15 +92,16 @@ def document(record: Record, link: str | None) -> dict[str, Any]:
     """The JSON document that `run --json` prints; a contract with other programs. Floats, null where there is none.
 
     status: the worst of the variant's runs. evidence: that of its first run that succeeded.
-    ci: 95 %, over all looks together where it may stop early; not adjusted for the number of metrics.
+    ci: 95 %, over all looks together where it may stop early; not adjusted for the number of metrics. why: sentences for people.
     """
     by_position: dict[int, list[Row]] = {}
-    for row in rows(record):
+    found = rows(record)
+    for row in found:
         by_position.setdefault(row.position, []).append(row)
     experiment = record["experiment"]
     return {
         "experiment": {"id": experiment["id"], "title": experiment["title"], "link": link},
-        "variants": [_document_variant(record, i, by_position.get(i, [])) for i in range(len(record["variants"]))],
+        "variants": [_document_variant(record, why, by_position.get(why.position, [])) for why in explain(record, found)],
     }
 
 
@@ -157,9 +159,9 @@ def _row(record: Record, cell: Cell, position: int, effect: Effect, verdict: str
     )  # fmt: skip
 
 
-def _document_variant(record: Record, position: int, found: Sequence[Row]) -> dict[str, Any]:
-    variant = record["variants"][position]
-    runs = [r for r in record["runs"] if r["variant"] == position]
+def _document_variant(record: Record, why: Why, found: Sequence[Row]) -> dict[str, Any]:
+    variant = record["variants"][why.position]
+    runs = [r for r in record["runs"] if r["variant"] == why.position]
     status = worst([r["status"] for r in runs])
     metrics = [
         {
@@ -177,4 +179,5 @@ def _document_variant(record: Record, position: int, found: Sequence[Row]) -> di
         "reason": next((r["reason"] for r in runs if r["status"] == status), None),
         "evidence": next((r["evidence"] for r in runs if r["status"] == Status.SUCCEEDED), None),
         "metrics": metrics,
+        "why": list(why.sentences),
     }

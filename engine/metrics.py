@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["speed", "memory", "quality", "fidelity"]
+Kind = Literal["speed", "memory", "energy", "quality", "fidelity"]
 Pairing = Literal["rounds", "blocks", "examples", "detections"]
 
 
@@ -64,6 +64,8 @@ def format_seconds(value: float) -> str:
 
 
 _SPEED, _MEMORY, _QUALITY = 0.02, 0.005, 0.01
+# The counter's own step is up to a tenth of the shortest pass, at both ends partly.
+_ENERGY = 0.05
 
 METRICS: dict[str, Metric] = {
     m.name: m
@@ -113,6 +115,11 @@ METRICS: dict[str, Metric] = {
                "Tokens that all ranks trained on / time from the first timed step to the end of the last."),
         Metric("forward_backward_seconds", "Forward and backward pass", "s", "speed", False, _SPEED,
                "One forward and one backward pass through all layers, without an optimizer."),
+        Metric("energy_joules_per_token", "Energy per new token", "J", "energy", False, _ENERGY,
+               "Measured by NVML's counter of the GPU's whole energy around a pass of its own that lasts at least a second, idle subtracted "
+               "(the power between passes, model loaded). Per new token, the prompt's share included. Not the rest of the machine."),
+        Metric("energy_joules_per_training_token", "Energy per training token", "J", "energy", False, _ENERGY,
+               "The same for training: per token of whole optimizer steps."),
         Metric("weight_bytes", "Weights", "bytes", "memory", False, _MEMORY,
                "Counted from the real storage of every tensor the model holds, packed ones included. "
                "Of several processes that share the work, what one of them holds."),

@@ -155,6 +155,11 @@ def _speed(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: A
     workload.run(session, meter)
     if session.compile_seconds is not None:
         meter.record("compile_seconds", [session.compile_seconds()])
+    if session.model is not None:
+        from engine.ceilings import measure_ceilings
+
+        meter.phase("measuring the ceilings of the device")
+        meter.details["ceilings"] = measure_ceilings(session)
 
 
 def _quality(spec: RunSpec, stack: tuple[Technique, ...], device: Device, meter: Any, result: dict[str, Any]) -> None:

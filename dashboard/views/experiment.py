@@ -18,6 +18,7 @@ from dashboard import (
     store,
     tables,
     training,
+    why,
     words,
 )
 from engine.catalogue import BUNDLED, SHAPES
@@ -92,6 +93,7 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     params = links.chart_params(view, usual, labels[0] if labels else None)
     pages.into_address(("x", "y", "point"), params)
     results.trade_off(record, summary, view, "tradeoff")
+    why.section(record)
     results.scaling_charts(summary, decides)
     st.header("Memory", divider="gray")
     results.memory_chart(summary, view.point, "memory")
@@ -100,8 +102,10 @@ def _results(record: Record, summary: pd.DataFrame) -> str:
     training.loss_curves(record, summary)
     st.header("Quality and fidelity", divider="gray")
     results.quality(record, summary)
+    why.answers(record)
     st.header("Every metric", divider="gray")
-    kind = tables.KINDS[st.segmented_control("Kind", list(tables.KINDS), default="All", required=True, key="kind") or "All"]
+    there = [name for name, kind in tables.KINDS.items() if kind is None or kind in set(summary["kind"])]
+    kind = tables.KINDS[st.segmented_control("Kind", there, default="All", required=True, key="kind") or "All"]
     show.table(tables.verdicts(summary, kind, decides.quality), "Every metric of every variant with interval and verdict.", "all_metrics")
     with st.expander("Raw samples"):
         results.raw_samples(experiment_id, summary, decides.speed)

@@ -6,7 +6,9 @@ The points are all batch sizes at all lengths of what is generated.
 
 from __future__ import annotations
 
+import functools
 import gc
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
@@ -19,6 +21,7 @@ from engine.texts import load_text
 from engine.workload import ProfiledStep, Workload
 
 if TYPE_CHECKING:
+    from engine.energy import Energy
     from engine.meter import Meter
     from engine.quality import QualityReference
 
@@ -35,6 +38,8 @@ _TIMED = (
 _STEADY = 0.05
 _PROFILED_TOKENS = 8
 """New tokens in a profile: one decoding step is like the next, and each adds thousands of events."""
+_SHOWN_TOKENS, _SHOWN_CHARACTERS = 64, 400
+"""New tokens of the answer that is kept to be read beside the other variants', and characters of the end of its prompt."""
 
 
 class _Call(NamedTuple):
@@ -50,7 +55,8 @@ class Generation(Workload):
 
     name: ClassVar[str] = "generation"
     label: ClassVar[str] = "Text generation"
-    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes", *_TIMED)
+    metrics: ClassVar[tuple[str, ...]] = ("load_seconds", "first_call_seconds", "weight_bytes", "bits_per_parameter", "load_peak_memory_bytes", *_TIMED,
+                                         "energy_joules_per_token")  # fmt: skip
     quality_metrics: ClassVar[tuple[str, ...]] = ("perplexity", "kl_divergence", "top1_agreement")
     decides: ClassVar[tuple[str, ...]] = (
         "decode_tokens_per_second", "perplexity", "weight_bytes", "generation_seconds", "ttft_seconds", "peak_memory_bytes",
@@ -99,12 +105,15 @@ class Generation(Workload):
         ]  # fmt: skip
 
     def run(self, session: Session, meter: Meter) -> None:
+        from engine.energy import Energy
         from engine.points import measure_points
 
         points = [load.point for load in self.loads()]
-        measure_points(meter, _TIMED, points, lambda point: self._measure(session, meter, point, first=point == points[0]))
+        energy = Energy(session, meter)
+        measure_points(meter, _TIMED, points, lambda point: self._measure(session, meter, energy, point, first=point == points[0]))
+        self._count_operators(session, meter)
 
-    def _measure(self, session: Session, meter: Meter, point: Point, *, first: bool) -> None:
+    def _measure(self, session: Session, meter: Meter, energy: Energy, point: Point, *, first: bool) -> None:
         batch, new = int(point["batch"]), int(point["new_tokens"])
         where = f"batch {batch}, {new} new tokens"
         ids = self.prompts(session, batch)
@@ -122,6 +131,20 @@ class Generation(Workload):
         self._record(meter, point, warmups, calls)
         meter.phase(f"memory, {where}")
         self._memory_pass(session, meter, ids, point)
+        energy.record("energy_joules_per_token", lambda: self.generate(session, ids, new), batch * new, point)
+
+    def _count_operators(self, session: Session, meter: Meter) -> None:
+        """Of one more token, where torch starts operators one by one; engine/regimes.py asks for it."""
+        from engine.operators import count_operators
+
+        if session.compile_seconds is None and session.plan.loader is None:
+            meter.phase("counting operators")
+            ids = self.prompts(session, 1)[:, :1]
+            shorter, longer = (count_operators(functools.partial(self.generate, session, ids, new)) for new in (2, 3))
+            if isinstance(shorter, str) or isinstance(longer, str):
+                meter.details["operators_not_counted"] = shorter
+            else:
+                meter.details["operators_per_token"] = longer - shorter
 
     def _record(self, meter: Meter, point: Point, warmups: list[_Call], calls: list[_Call]) -> None:
         batch, new = int(point["batch"]), int(point["new_tokens"])
@@ -221,6 +244,21 @@ class Generation(Workload):
 
         point: Point = {"text": load_text(session.texts_dir).name, "tokens": self.quality_tokens, "context": self.quality_context}
         measure(session, meter, self._windows(session), reference, point)
+        meter.details["outputs"] = self._answer(session, meter)
+
+    def _answer(self, session: Session, meter: Meter) -> dict[str, Any]:
+        """The start of the greedy answer to the first prompt, as engine/outputs.py reads it: what a person would see of the quality."""
+        new = min(max(self.new_tokens), _SHOWN_TOKENS)
+        meter.phase(f"the first {new} tokens of an answer")
+        prompt = self.prompts(session, 1)
+        try:
+            ids = self.generate(session, prompt, new)[0, self.prompt_tokens :].tolist()
+        except Exception as error:  # the quality that the run was asked for is measured by now
+            traceback.print_exc()
+            return {"not_measured": f"{type(error).__name__}: {error}"[:500]}
+        decode = session.tokenizer.decode
+        ends = [len(decode(ids[: count + 1])) for count in range(len(ids))]
+        return {"prompt": decode(prompt[0])[-_SHOWN_CHARACTERS:], "ids": ids, "text": decode(ids), "ends": ends}
 
 
 def _is_steady(calls: list[_Call]) -> bool:

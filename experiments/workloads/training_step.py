@@ -43,6 +43,7 @@ class TrainingStep(Workload):
     label: ClassVar[str] = "Training"
     metrics: ClassVar[tuple[str, ...]] = (
         "load_seconds", "first_call_seconds", "weight_bytes", "total_parameters", "trainable_parameters", "adapter_bytes", *_TIMED, *_MEMORY,
+        "energy_joules_per_training_token",
     )  # fmt: skip
     quality_metrics: ClassVar[tuple[str, ...]] = (
         "perplexity", "perplexity_before_training", "merged_perplexity", "training_loss", "kl_divergence", "top1_agreement",
@@ -91,14 +92,19 @@ class TrainingStep(Workload):
         ]
 
     def run(self, session: Session, meter: Meter) -> None:
+        from engine.energy import Energy
         from engine.points import measure_points
 
-        training = self._started(session, meter)
+        training, energy = self._started(session, meter), Energy(session, meter)
 
         def measure(point: Point) -> None:
             batch = int(point["batch"])
             try:
                 self._measure(session, training, meter, batch, point, first=batch == self.batch_sizes[0])
+                if energy.usable:
+                    micro_batches = next(self._steps(session, batch))  # the same ones again and again: what is learnt is not looked at
+                    tokens = batch * self.seq_len * self.accumulation
+                    energy.record("energy_joules_per_training_token", lambda: training.step(micro_batches), tokens, point)
             except Exception:
                 training.optimizer.zero_grad(set_to_none=True)  # what a step leaves that did not fit
                 raise

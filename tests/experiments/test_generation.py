@@ -14,6 +14,7 @@ from engine.loading import load_session
 from engine.measurement import Status
 from engine.meter import Meter
 from engine.modelspec import ModelSpec
+from engine.quality import QualityReference
 from engine.technique import Session
 from experiments.workloads.generation import Generation
 
@@ -69,7 +70,55 @@ def test_the_gpu_clock_stands_beside_the_wall_clock(session: Session, tmp_path: 
 def test_a_cpu_has_no_second_clock(session: Session, tmp_path: Path) -> None:
     meter = Meter(tmp_path, "cpu")
     SMALL.run(session, meter)
-    assert meter.details == {}
+    assert "clocks" not in meter.details
+
+
+def test_the_run_counts_the_operators_of_a_token_and_says_that_a_cpu_counts_no_energy(session: Session, tmp_path: Path) -> None:
+    meter = Meter(tmp_path, "cpu")
+    SMALL.run(session, meter)
+    assert "only GPUs" in meter.details["energy"]["not_measured"]
+    # two layers of at least two norms, seven products, an attention and an activation each
+    assert 20 < meter.details["operators_per_token"] < 1000
+    assert not {m.metric for m in meter.recorded} & {"energy_joules_per_token"}
+
+
+def test_a_compiled_model_is_not_watched(session: Session, tmp_path: Path) -> None:
+    session.compile_seconds = lambda: 1.0
+    meter = Meter(tmp_path, "cpu")
+    SMALL.run(session, meter)
+    assert not {"operators_per_token", "operators_not_counted"} & meter.details.keys()
+
+
+class NoRoomForAnswers(Generation):
+    """One sequence of more than 8 new tokens does not fit."""
+
+    def generate(self, session: Session, ids: Any, new_tokens: int, **extra: Any) -> Any:
+        if new_tokens > 8:
+            raise torch.OutOfMemoryError("no room")
+        return super().generate(session, ids, new_tokens, **extra)
+
+
+def quality_of(workload: Generation, session: Session, folder: Path) -> dict[str, Any]:
+    meter = Meter(folder, "cpu")
+    workload.measure_quality(session, meter, QualityReference(folder / "artifacts", {}, is_baseline=True))
+    return meter.details["outputs"]  # type: ignore[no-any-return]
+
+
+def test_the_quality_run_keeps_the_start_of_an_answer(session: Session, tmp_path: Path) -> None:
+    workload = Generation(prompt_tokens=16, new_tokens=(4, 96), quality_tokens=256, quality_context=128)
+    found = quality_of(workload, session, tmp_path)
+    prompt = workload.prompts(session, 1)
+    assert found["ids"] == workload.generate(session, prompt, 64)[0, 16:].tolist(), "64 of the 96, greedy"
+    assert found["text"] == session.tokenizer.decode(found["ids"])
+    assert len(found["ends"]) == 64 and found["ends"] == sorted(found["ends"]) and found["ends"][-1] == len(found["text"])
+    assert session.tokenizer.decode(prompt[0]).endswith(found["prompt"])
+    short = quality_of(workload.model_copy(update={"new_tokens": (4,)}), session, tmp_path)
+    assert short["ids"] == found["ids"][:4], "no more than the workload generates"
+
+
+def test_an_answer_without_room_costs_nothing_else(session: Session, tmp_path: Path) -> None:
+    workload = NoRoomForAnswers(prompt_tokens=16, new_tokens=(16,), quality_tokens=256, quality_context=128)
+    assert quality_of(workload, session, tmp_path) == {"not_measured": "OutOfMemoryError: no room"}
 
 
 def test_every_length_is_a_point_and_the_whole_call_is_timed(session: Session, tmp_path: Path) -> None:
