@@ -15,6 +15,7 @@ from typing import Any, Literal
 from engine.advice import Advice, Candidate, Check, Group, Place, Relation, percent
 from engine.analysis import Row, rows
 from engine.cells import cells, point_label
+from engine.control import refutation
 from engine.decisive import Decisive, decisive
 from engine.measurement import Status
 from engine.metrics import METRICS
@@ -31,6 +32,7 @@ _HARDWARE = ("driver", "power_limit_watts", "cpu", "cpu_flags", "threads")
 class Measured:
     """What the advisor needs of one experiment. runs: {(position, metric, point_label): the runs whose values count there}.
 
+    unreliable: why its timings decide nothing, where its A/A control says so.
     conditions: besides model, workload and device, all that must be equal for its ratios to be ranked with another experiment's.
     """
 
@@ -46,6 +48,7 @@ class Measured:
     variants: tuple[tuple[str, bool], ...]
     rows: tuple[Row, ...]
     runs: dict[tuple[int, str, str], tuple[dict[str, Any], ...]]
+    unreliable: str | None = None
 
     @property
     def baseline(self) -> int:
@@ -69,6 +72,7 @@ def read(record: Record) -> Measured:
     base = next(i for i, v in enumerate(record["variants"]) if v["baseline"])
     used = next((r["environment"] for r in record["runs"] if r["variant"] == base and r["environment"]), None)
     facts = record["environments"].get(used, {})
+    found = tuple(rows(record))
     return Measured(
         id=experiment["id"], title=experiment["title"], created_at=experiment["created_at"] or "", model=str(model), source=model.source,
         device=facts.get("device") or experiment["bound_device"] or experiment["device"], workload=spec["workload"]["name"],
@@ -77,7 +81,7 @@ def read(record: Record) -> Measured:
             "torch": facts.get("packages", {}).get("torch"), **{name: json.dumps(facts.get(name)) for name in _HARDWARE},
         },
         decides=decisive(record), variants=tuple((v["name"], v["baseline"]) for v in record["variants"]),
-        rows=tuple(rows(record)), runs=_runs(record),
+        rows=found, runs=_runs(record), unreliable=refutation(found),
     )  # fmt: skip
 
 
@@ -188,7 +192,7 @@ def _candidate(question: Question, measured: Measured, label: str, position: int
 
 def _rankable(objective: str, row: Row | None, measured: Measured, baseline: bool, by: str) -> Check:
     """Whether there is a value to rank by. What did not fit there is no answer; what nobody measured might be one."""
-    if row is None or row.value is None:
+    if row is None or row.value is None or _refuted(objective, measured):
         return _without_value("objective", objective, row, measured)
     if by == "ratio" and row.ratio is None and not baseline:
         return Check("objective", objective, "not measured", f"{METRICS[objective].label.lower()} has no ratio to the baseline: {row.reason}")
@@ -199,15 +203,21 @@ def _without_value(constraint: str, name: str, row: Row | None, measured: Measur
     label = METRICS[name].label.lower()
     if row is not None and row.status in _NO_RESULT and constraint != "quality":  # a failed quality run says nothing
         return Check(constraint, name, "failed", f"{label}: {row.verdict}" + (f" ({row.reason})" if row.reason else ""))
+    if row is not None and row.value is not None:
+        return Check(constraint, name, "not measured", f"{label} is unreliable: {measured.unreliable}")
     reason = "random weights" if measured.source == "shape" and METRICS[name].kind == "quality" else row.reason if row else None
     return Check(constraint, name, "not measured", f"{label} is not measured" + (f" ({reason})" if reason else ""))
+
+
+def _refuted(name: str, measured: Measured) -> bool:
+    return measured.unreliable is not None and METRICS[name].kind == "speed"
 
 
 def _limit(constraint: str, name: str | None, row: Row | None, limit: float, measured: Measured) -> Check:
     """A value against a limit: memory must not be above it, a throughput not below."""
     if name is None:
         return Check(constraint, measured.decides.speed, "not measured", f"the workload {measured.workload} measures no throughput")
-    if row is None or row.value is None:
+    if row is None or row.value is None or _refuted(name, measured):
         return _without_value(constraint, name, row, measured)
     metric, sign = METRICS[name], -1 if METRICS[name].higher_is_better else 1
     over, ends = sign * (row.value - limit), [sign * (end - limit) for end in (row.low, row.high) if end is not None]

@@ -22,9 +22,10 @@ from typing import Any
 
 from engine.analysis import Row, rows
 from engine.claims import Claim, Claimed, Settle, differing, matches
+from engine.control import refutation
 from engine.metrics import METRICS, Metric, repeats_exactly
 from engine.modelspec import ModelSpec
-from engine.record import Record
+from engine.record import Record, control_position
 from engine.verdicts import join
 
 REPRODUCED, COMPATIBLE, NOT_REPRODUCED = "reproduced", "compatible", "not reproduced"
@@ -207,6 +208,9 @@ def _of_pair(
     chosen = [position] if base is None else [base, position]
     both = rows(_alone(record, chosen, claim.metric))
     title = record["experiment"]["title"]
+    if (reason := _unreliable(record, metric)) is not None:
+        found.misses.append(f"{title}: its timings are unreliable: {reason}")
+        return found
     for row in (r for r in both if r.metric == claim.metric and r.position == len(chosen) - 1):
         if any(row.point.get(k) not in wanted for k, wanted in settle.point.items()):
             found.misses += [f"{title}: at {row.point_label}"] if row.value is not None else []
@@ -232,7 +236,14 @@ def _alone(record: Record, positions: Sequence[int], metric: str) -> Record:
         r | {"variant": positions.index(r["variant"]), "measurements": [m for m in r["measurements"] if m["metric"] == metric]}
         for r in record["runs"] if r["variant"] in positions
     ]  # fmt: skip
-    return record | {"variants": variants, "runs": runs}
+    experiment = record["experiment"] | {"spec": record["experiment"]["spec"] | {"control": False}}  # asked before: see _unreliable
+    return record | {"experiment": experiment, "variants": variants, "runs": runs}
+
+
+def _unreliable(record: Record, metric: Metric) -> str | None:
+    """Why this experiment's timings decide nothing, where the claim is about one."""
+    asked = metric.kind == "speed" and control_position(record) is not None
+    return refutation(rows(record)) if asked else None
 
 
 def _numbers(claim: Claim, row: Row, of_base: float | None) -> tuple[float, float | None, float | None] | None:
@@ -256,34 +267,3 @@ def _judged(claimed: Claimed, metric: Metric, kind: str, estimate: float, low: f
     if low is not None and high is not None:
         return judge(claimed, low, high)
     return judge(claimed, estimate, estimate) if repeats_exactly(metric, kind) else ESTIMATE
-
-
-def document(found: Sequence[Assessment], link: Any) -> list[dict[str, Any]]:
-    """What `claims --json` prints, a contract with other programs. link: experiment id -> address. ci: [low, high] or null."""
-    return [
-        {
-            "id": a.claim.id, "statement": a.claim.statement, "conditions": a.claim.conditions,
-            "published": [p.model_dump() for p in a.claim.published],
-            "measured": a.shown.estimate if a.shown else None, "ci": _interval(a.shown), "verdict": a.verdict,
-            "runs": [_run(m, link) for m in a.measurements],
-            "reason": a.reason, "where": a.claim.where, "covers": list(a.claim.covers), "technique": a.claim.technique,
-            "metric": a.claim.metric, "quantity": a.claim.quantity, "claimed": [a.claim.claimed.low, a.claim.claimed.high],
-            "test": a.claim.test,
-            "hardware": [
-                {"hardware": hardware, "own": own, "verdict": verdict, "measured": m.estimate, "ci": _interval(m)}
-                for own, hardware, verdict, m in a.by_hardware()
-            ],
-        }
-        for a in found
-    ]  # fmt: skip
-
-
-def _interval(measured: Measurement | None) -> list[float] | None:
-    return None if measured is None or measured.low is None or measured.high is None else [measured.low, measured.high]
-
-
-def _run(m: Measurement, link: Any) -> dict[str, Any]:
-    return {
-        "experiment": m.experiment, "title": m.title, "variant": m.variant, "baseline": m.baseline, "point": m.point, "hardware": m.hardware,
-        "own": m.own, "measured": m.estimate, "ci": _interval(m), "rounds": m.n_rounds, "verdict": m.verdict, "link": link(m.experiment),
-    }  # fmt: skip

@@ -1,13 +1,14 @@
-"""Claims in words for people: claimed range and measured number with the unit that they have in common. Draws nothing."""
+"""Claims in words for people, claimed range and measured number with the unit that they have in common, and as JSON for programs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from engine.metrics import METRICS
 
 if TYPE_CHECKING:
-    from engine.claim_verdicts import Measurement
+    from engine.claim_verdicts import Assessment, Measurement
     from engine.claims import Claim
 
 
@@ -49,3 +50,34 @@ def _decimal_bytes(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.4g} {unit}" if value / size < 1000 else f"{value / size:,.0f} {unit}"
     return f"{value / 1e3:.3g} kB"
+
+
+def document(found: Sequence[Assessment], link: Any) -> list[dict[str, Any]]:
+    """What `claims --json` prints, a contract with other programs. link: experiment id -> address. ci: [low, high] or null."""
+    return [
+        {
+            "id": a.claim.id, "statement": a.claim.statement, "conditions": a.claim.conditions,
+            "published": [p.model_dump() for p in a.claim.published],
+            "measured": a.shown.estimate if a.shown else None, "ci": _interval(a.shown), "verdict": a.verdict,
+            "runs": [_run(m, link) for m in a.measurements],
+            "reason": a.reason, "where": a.claim.where, "covers": list(a.claim.covers), "technique": a.claim.technique,
+            "metric": a.claim.metric, "quantity": a.claim.quantity, "claimed": [a.claim.claimed.low, a.claim.claimed.high],
+            "test": a.claim.test,
+            "hardware": [
+                {"hardware": hardware, "own": own, "verdict": verdict, "measured": m.estimate, "ci": _interval(m)}
+                for own, hardware, verdict, m in a.by_hardware()
+            ],
+        }
+        for a in found
+    ]  # fmt: skip
+
+
+def _interval(measured: Measurement | None) -> list[float] | None:
+    return None if measured is None or measured.low is None or measured.high is None else [measured.low, measured.high]
+
+
+def _run(m: Measurement, link: Any) -> dict[str, Any]:
+    return {
+        "experiment": m.experiment, "title": m.title, "variant": m.variant, "baseline": m.baseline, "point": m.point, "hardware": m.hardware,
+        "own": m.own, "measured": m.estimate, "ci": _interval(m), "rounds": m.n_rounds, "verdict": m.verdict, "link": link(m.experiment),
+    }  # fmt: skip

@@ -36,6 +36,11 @@ def judged(found: Sequence[Row], control: int | None) -> list[Row]:
     ]
 
 
+def refutation(found: Sequence[Row]) -> str | None:
+    """Why the timings of an experiment, all rows of which are given, are unreliable; None where no control says so."""
+    return next((str(r.reason).partition("; ")[0] for r in found if r.verdict == UNRELIABLE), None)
+
+
 def _reason(own: Sequence[Row]) -> str:
     """'the baseline measured again differs from itself: time to first token +6.1 % and 2 more timings'."""
     largest = max(own, key=lambda r: abs(math.log(r.ratio)) if r.ratio else math.inf)

@@ -23,7 +23,8 @@ def claims(
 ) -> None:
     """Hold every claim of the chapter against what was measured, here and by the project."""
     from engine import references, settings
-    from engine.claim_verdicts import Evidence, assess, document, evidence
+    from engine.claim_verdicts import Evidence, assess, evidence
+    from engine.claim_words import document
     from engine.claims import claims as known
 
     shipped, problems = references.load_references()

@@ -194,9 +194,8 @@ def test_a_variant_from_another_environment_has_no_rank() -> None:
         run["environment"] = "f" * 64 if run["variant"] == 1 else run["environment"]
     group = only(ask(Question(), made))
     assert ranked(group) == [("base", "first")]
-    assert reasons(group.not_measured, "not measured") == {
-        "moved": ["decode throughput has no ratio to the baseline: another environment than the baseline's"]
-    }
+    (said,) = reasons(group.not_measured, "not measured")["moved"]
+    assert said.startswith("decode throughput has no ratio to the baseline: another environment than the baseline's: device another machine")
 
 
 def test_every_answer_names_the_runs_behind_it() -> None:
@@ -242,3 +241,15 @@ def test_the_document_is_json_without_surprises() -> None:
     (best,) = group["ranked"]
     assert best["variant"] == "base" and best["rank"] == 1 and best["measured"]["decode_tokens_per_second"]["value"] == 30
     assert [c["outcome"] for c in group["not_measured"][0]["checks"]] == ["met", "not measured"]
+
+
+def test_timings_that_their_control_refutes_rank_nothing() -> None:
+    exact = [1.0, 1.001, 0.999, 1.0, 1.002]
+    speeds = {"base": 30.0, "fast": 60.0, "base, again": 20.0}
+    made = build_record({name: {"decode_tokens_per_second": [v / x for x in exact], "weight_bytes": [8.0] * 5} for name, v in speeds.items()})
+    made["experiment"]["spec"] |= {"control": True, "baseline": "base"}
+    group = only(ask(Question(objective="decode"), made))
+    assert not group.ranked and {c.variant for c in group.not_measured} == set(speeds)
+    assert "unreliable: the baseline measured again differs from itself" in str(reasons(group.not_measured, "not measured")["fast"])
+    made["experiment"]["spec"]["control"] = False
+    assert only(ask(Question(objective="decode"), made)).ranked[0].candidate.variant == "fast"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.claim_verdicts import Assessment, Evidence, assess, document, evidence, judge
-from engine.claim_words import claimed_text, measured_text, number_text
+from engine.claim_verdicts import Assessment, Evidence, assess, evidence, judge
+from engine.claim_words import claimed_text, document, measured_text, number_text
 from engine.claims import Claim, Claimed, claims
 from engine.measurement import Status
 from engine.record import Record
@@ -181,3 +181,17 @@ def test_the_document_has_the_promised_keys_and_is_plain_data() -> None:
     assert dynamic["ci"][0] < dynamic["measured"] < dynamic["ci"][1]
     assert dynamic["runs"][0]["link"] == f"link/{dynamic['runs'][0]['experiment']}" and dynamic["runs"][0]["rounds"] == 3
     assert by_id["gpt3-sizes"]["measured"] is None and by_id["gpt3-sizes"]["verdict"] == "not measured"
+
+
+@pytest.mark.parametrize(("again", "word"), [(1.0, "reproduced"), (1.3, "not comparable")])
+def test_timings_that_their_control_refutes_decide_nothing(again: float, word: str) -> None:
+    exact = [1.0, 1.001, 0.999, 1.0, 1.002]
+    made = record("decode_tokens_per_second", [30 / x for x in exact], [60 / x for x in exact])
+    made["experiment"]["spec"] |= {"control": True, "baseline": "base"}
+    made["variants"].append(made["variants"][0] | {"name": "base, again", "baseline": False})
+    for run in [r for r in made["runs"] if r["variant"] == 0]:
+        measurements = [m | {"value": m["value"] / again, "samples": [s / again for s in m["samples"]]} for m in run["measurements"]]
+        made["runs"].append(run | {"variant": 2, "measurements": measurements})
+    found = verdict(claim(SPEED), made)
+    assert found.verdict == word
+    assert word == "reproduced" or "unreliable: the baseline measured again differs from itself" in str(found.reason)
