@@ -23,9 +23,10 @@ def number_text(claim: Claim, value: float) -> str:
 
 
 def claimed_text(claim: Claim) -> str:
-    """'3.6x to 4.4x less', 'at least 10x faster': the range that counts as what was claimed."""
+    """'3.6x to 4.4x less', 'at least 10x the speed': the range that counts as what was claimed."""
     low, high = claim.claimed.low, claim.claimed.high
-    what = {"times less": " less", "times more": " as much", "change": " change", "value": "", "saved": " saved"}[claim.quantity]
+    compared = claim.quantity in ("times less", "times more")
+    what = " the speed" if compared and METRICS[claim.metric].kind == "speed" else {"times less": " less", "times more": " as much", "change": " change", "value": "", "saved": " saved"}[claim.quantity]
     if low is None:
         assert high is not None
         return f"at most {number_text(claim, high)}{what}"

@@ -39,7 +39,7 @@ def test_a_claim_by_link_says_all_and_links_to_its_experiments(open_page: Open) 
     page = open_page("claims", claim="int8-2x-speed-dynamic-cpu")
     words = texts(page)
     assert "INT8 is twice as fast: PyTorch's dynamic quantization of a classifier on a CPU." in [h.value.replace("\\", "") for h in page.header]
-    assert "≈ compatible" in words and "Claimed: 1.8x to 2.2x as much. In the chapter: closing table" in words and "[R] pytorch/tutorials" in words
+    assert "≈ compatible" in words and "Claimed: 1.8x to 2.2x the speed. In the chapter: closing table" in words and "[R] pytorch/tutorials" in words
     behind = page.dataframe[1].value
     assert behind["Measured (95 % interval)"][0] == "2.17x (1.86x to 2.52x)" and behind["Rounds"][0] == 3
     assert any("FP32 against INT8 on a classifier" in str(link.proto.label).replace("\\", "") for link in page.get("page_link"))
