@@ -23,12 +23,11 @@ SAME = ("no difference shown", "equivalent")
 
 
 def aa_spec(rounds: int, device: str, model: str | None, new_tokens: int | None, number: int) -> ExperimentSpec:
-    """The quickstart's workload, without its quality run: equal models have equal quality. Its baseline, twice."""
+    """The quickstart's baseline and its control, without quality runs: equal models have equal quality."""
     preset = load_spec("quickstart", {"rounds": rounds, "device": device} | ({"model": model} if model else {}))
     baseline = next(v for v in preset.variants if v.name == preset.baseline)
-    again = baseline.model_copy(update={"name": f"{baseline.name}, again"})
     options = preset.workload.options | {"quality_tokens": 0} | ({"new_tokens": new_tokens} if new_tokens else {})
-    changes = {"title": f"A/A {number}", "variants": (baseline, again), "workload": preset.workload.model_copy(update={"options": options})}
+    changes = {"title": f"A/A {number}", "variants": (baseline,), "control": True, "workload": preset.workload.model_copy(update={"options": options})}
     return ExperimentSpec.model_validate(preset.model_copy(update=changes).model_dump())
 
 
