@@ -119,7 +119,7 @@ def _effect(cell: Cell, quad: _Quad) -> tuple[Effect, _Ratios]:
     """The interaction, and the ratios of the first, of the second and of both to the baseline."""
     of = [{o.round: o for o in cell.outcomes[i] if o.value is not None} for i in (quad.base, quad.first, quad.second, quad.both)]
     quads = [tuple(by_round[r] for by_round in of) for r in sorted(set.intersection(*(set(by_round) for by_round in of)))]
-    alike = [q for q in quads if len({(o.device, o.environment, json.dumps(o.protocol, sort_keys=True)) for o in q}) == 1]
+    alike = [q for q in quads if len({json.dumps([o.device, o.environment, o.protocol], sort_keys=True) for o in q}) == 1]
     if not alike:
         missing = "measured under conditions that differ" if quads else "not all four were measured in one round"
         return Effect(verdict="not measured", reason=missing), (None, None, None)
