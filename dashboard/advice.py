@@ -9,10 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import links, pages, show, words
-from engine.advice import RELATION, Candidate, Group, Outcome
-from engine.advisor import Measured
+from engine.answers.advice import RELATION, Candidate, Group, Outcome
+from engine.answers.advisor import Measured
+from engine.answers.question import MEMORY_METRICS, OBJECTIVES, Question, bytes_of, fraction_of, point_of
 from engine.metrics import METRICS
-from engine.question import MEMORY_METRICS, OBJECTIVES, Question, bytes_of, fraction_of, point_of
 
 ANY = "any"
 _USUAL = {

@@ -11,9 +11,9 @@ from dashboard import store
 from dashboard.words import CLAIM_VERDICT
 from db import queries
 from engine import references, settings
-from engine.claim_verdicts import Assessment, Evidence, assess, evidence
-from engine.claim_words import claimed_text, measured_text
-from engine.claims import Claim, claims
+from engine.answers.claim_verdicts import Assessment, Evidence, assess, evidence
+from engine.answers.claim_words import claimed_text, measured_text
+from engine.answers.claims import Claim, claims
 from engine.record import Record
 
 NEWEST = 200

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import pages, show, store, tables, words
 from db import queries, queue
 from engine import export, settings
-from engine import red_flags as checks
+from engine.answers import red_flags as checks
 from engine.metrics import METRICS
 from engine.presets import parse_spec, to_yaml
 from engine.record import Record

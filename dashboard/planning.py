@@ -1,4 +1,4 @@
-"""The planner's question between the address, the widgets and engine/plan_request.py, and its answer as frames. Draws nothing."""
+"""The planner's question between the address, the widgets and engine/planning/plan_request.py, and its answer as frames. Draws nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import links
 from dashboard.words import value_text
-from engine.plan_request import PlanRequest, request
+from engine.planning.plan_request import PlanRequest, request
 from engine.specs import TechniqueSpec, default_name
 
 USUAL: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The planner's prediction beside the measured peak, on the page of an experiment. Draws; the arithmetic is engine/planned.py."""
+"""The planner's prediction beside the measured peak, on the page of an experiment. Draws; the arithmetic is engine/planning/planned.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import pages, show
 from dashboard.words import NOT_MEASURED, STATUS, value_text
-from engine.planned import PEAK, Prediction, predictions
+from engine.planning.planned import PEAK, Prediction, predictions
 from engine.record import Record
 
 

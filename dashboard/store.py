@@ -15,9 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import queries
 from db.session import connect, migrate
-from engine import advisor, analysis, api, settings
-from engine.explain import Why, explain
-from engine.interactions import Interaction, interactions
+from engine import analysis, api, settings
+from engine.answers import advisor
+from engine.answers.explain import Why, explain
+from engine.answers.interactions import Interaction, interactions
 from engine.record import Record
 
 ADVISED_BY = 200

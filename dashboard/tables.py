@@ -20,10 +20,10 @@ from dashboard.words import (
     run_status,
     value_text,
 )
+from engine.answers.explain import Why
+from engine.answers.interactions import Interaction
 from engine.decisive import Decisive
-from engine.explain import Why
 from engine.flips import Flips
-from engine.interactions import Interaction
 from engine.metrics import METRICS
 from engine.record import Record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import show, store, tables, words
-from engine.outputs import Output, outputs
+from engine.answers.outputs import Output, outputs
 from engine.record import Record
 from engine.registry import discover
 

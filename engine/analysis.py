@@ -6,13 +6,11 @@ The rule behind the verdicts is in engine/verdicts.py, the formulas in engine/st
 from __future__ import annotations
 
 import statistics as medians
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.cells import Cell, cells, left_out, point_label, why_empty, worst
+from engine.cells import Cell, cells, left_out, point_label, why_empty
 from engine.control import judged
-from engine.explain import Why, explain
 from engine.measurement import Point, Status
 from engine.record import Record, base_position, control_position
 from engine.specs import looks
@@ -88,23 +86,6 @@ def summary(record: Record) -> pd.DataFrame:
     return pd.DataFrame(columns, columns=names)
 
 
-def document(record: Record, link: str | None) -> dict[str, Any]:
-    """The JSON document that `run --json` prints; a contract with other programs. Floats, null where there is none.
-
-    status: the worst of the variant's runs. evidence: that of its first run that succeeded.
-    ci: 95 %, over all looks together where it may stop early; not adjusted for the number of metrics. why: sentences for people.
-    """
-    by_position: dict[int, list[Row]] = {}
-    found = rows(record)
-    for row in found:
-        by_position.setdefault(row.position, []).append(row)
-    experiment = record["experiment"]
-    return {
-        "experiment": {"id": experiment["id"], "title": experiment["title"], "link": link},
-        "variants": [_document_variant(record, why, by_position.get(why.position, [])) for why in explain(record, found)],
-    }
-
-
 def exit_code(record: Record) -> int:
     """0 if every run ended in a status that is a result (out of memory and unsupported are), else 1."""
     return 0 if all(Status(run["status"]).is_result for run in record["runs"]) else 1
@@ -157,27 +138,3 @@ def _row(record: Record, cell: Cell, position: int, effect: Effect, verdict: str
         value=value, low=low, high=high, n_rounds=len(values), n_samples=sum(o.n_samples for o in own),
         ratio=effect.ratio, ci_low=effect.low, ci_high=effect.high, verdict=verdict,
     )  # fmt: skip
-
-
-def _document_variant(record: Record, why: Why, found: Sequence[Row]) -> dict[str, Any]:
-    variant = record["variants"][why.position]
-    runs = [r for r in record["runs"] if r["variant"] == why.position]
-    status = worst([r["status"] for r in runs])
-    metrics = [
-        {
-            "metric": r.metric, "unit": r.unit, "point": r.point, "median": r.value, "n_rounds": r.n_rounds,
-            "ratio": r.ratio, "ci": None if r.ci_low is None else [r.ci_low, r.ci_high], "verdict": r.verdict,
-            "status": r.status, "reason": r.reason,
-        }
-        for r in found
-    ]  # fmt: skip
-    return {
-        "name": variant["name"],
-        "baseline": variant["baseline"],
-        "stack": [{"technique": t["technique"], "options": t["options"]} for t in variant["stack"]],
-        "status": status,
-        "reason": next((r["reason"] for r in runs if r["status"] == status), None),
-        "evidence": next((r["evidence"] for r in runs if r["status"] == Status.SUCCEEDED), None),
-        "metrics": metrics,
-        "why": list(why.sentences),
-    }

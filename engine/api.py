@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine import guard, settings
+from engine import settings
 from engine.catalogue import BUNDLED, SHAPES
 from engine.devices import Device, local_devices
 from engine.modelspec import NO_MODEL, ModelSpec
+from engine.planning import guard
 from engine.presets import load_spec, preset_names
 from engine.record import new_record
 from engine.registry import discover

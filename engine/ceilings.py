@@ -1,7 +1,7 @@
 """What the device can do at most, measured in the process of a run: arithmetic, memory traffic, and starting an operator.
 
 The last thing that a speed run does, so that it changes no time and no peak that was measured; a fraction of a second. What the
-run reached is set against it in engine/regimes.py. Its buffers stay within a quarter of the memory that is free.
+run reached is set against it in engine/answers/regimes.py. Its buffers stay within a quarter of the memory that is free.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a training step must hold by arithmetic, from shapes, number types and the optimizer's formula; stands beside the measured split.
 
-Counts a model that is built. engine/planner.py predicts a peak with its activations from a config alone.
+Counts a model that is built. engine/planning/planner.py predicts a peak with its activations from a config alone.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _HEIGHT = 220
 
 
 def plan_bar(answer: dict[str, Any], *, dark: bool) -> go.Figure:
-    """answer: engine.plan_request.answer."""
+    """answer: engine.planning.plan_request.answer."""
     colours = theme(dark)
     usable, needed = answer["gpu"]["usable_bytes"], answer["needed_bytes"]
     unit = scale("peak_memory_bytes", [usable, needed], from_zero=True)

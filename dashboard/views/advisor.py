@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import advice, pages, store, words
-from engine.advisor import advise
+from engine.answers.advisor import advise
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ import streamlit as st
 
 from dashboard import claims, draft, links, pages, show, store, words
 from engine import api
-from engine.claim_verdicts import Assessment
-from engine.claim_words import claimed_text
-from engine.claims import Topic, experiment, obstacle
+from engine.answers.claim_verdicts import Assessment
+from engine.answers.claim_words import claimed_text
+from engine.answers.claims import Topic, experiment, obstacle
 from engine.devices import local_devices
 from engine.presets import to_yaml
 from engine.specs import new_id

@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from dashboard import draft, form_parts, links, pages, show, store, words
-from engine import api, guard
+from engine import api
 from engine.devices import Device, local_devices
+from engine.planning import guard
 from engine.presets import preset_names
 from engine.specs import ExperimentSpec
 

@@ -8,9 +8,10 @@ import streamlit as st
 
 from dashboard import draft, pages, planning, show, store, words
 from dashboard.charts import plan
-from engine import api, gpus
+from engine import api
 from engine.modelspec import NO_MODEL
-from engine.plan_request import WORKLOADS, PlanRequest, answer
+from engine.planning import gpus
+from engine.planning.plan_request import WORKLOADS, PlanRequest, answer
 
 _SAYS = {
     "fits": (st.success, "It fits, with a margin for what the allocator loses between blocks."),

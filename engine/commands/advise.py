@@ -33,9 +33,9 @@ def advise(
     as_json: AsJson = False,
 ) -> None:
     """Rank the measured variants that meet the constraints; say which fail one, and which were not measured."""
-    from engine.advice import question_text
-    from engine.advisor import advise as answer
-    from engine.question import Question, bytes_of, fraction_of, point_of
+    from engine.answers.advice import question_text
+    from engine.answers.advisor import advise as answer
+    from engine.answers.question import Question, bytes_of, fraction_of, point_of
 
     pairs = (*(point_of(point) if point is not None else ()), *((("batch", str(batch)),) if batch is not None else ()))
     question = Question(
@@ -62,7 +62,7 @@ def advise(
 @app.command()
 def check(experiment: Annotated[str, typer.Argument(help="An experiment's id, or a bundle (a file ending in .json).")], as_json: AsJson = False) -> None:
     """Check an experiment for the chapter's red flags: what its record shows, why it matters, what to try."""
-    from engine.red_flags import red_flags
+    from engine.answers.red_flags import red_flags
 
     record = _record(experiment)
     flags = red_flags(record)
@@ -78,7 +78,7 @@ def check(experiment: Annotated[str, typer.Argument(help="An experiment's id, or
 
 def _measured(reference: bool, bundles: list[Path]) -> list[Any]:
     """Of each record what the advisor needs. One that this version cannot read is left out, and stderr says so."""
-    from engine.advisor import read
+    from engine.answers.advisor import read
 
     found = []
     for record in _bundles(reference, bundles) if reference or bundles else _stored():
@@ -120,7 +120,7 @@ def _record(experiment: str) -> dict[str, Any]:
 
 
 def _print_group(group: Any) -> None:
-    from engine.advice import RELATION, row_text
+    from engine.answers.advice import RELATION, row_text
 
     print(f"\n{group.sentence()}")
     if group.ranked:

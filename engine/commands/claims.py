@@ -12,7 +12,7 @@ from rich.table import Table
 from engine.terminal import AsJson, app, database, err, print_table
 
 if TYPE_CHECKING:
-    from engine.claim_verdicts import Assessment
+    from engine.answers.claim_verdicts import Assessment
     from engine.record import Record
 
 
@@ -23,9 +23,9 @@ def claims(
 ) -> None:
     """Hold every claim of the chapter against what was measured, here and by the project."""
     from engine import references, settings
-    from engine.claim_verdicts import Evidence, assess, evidence
-    from engine.claim_words import document
-    from engine.claims import claims as known
+    from engine.answers.claim_verdicts import Evidence, assess, evidence
+    from engine.answers.claim_words import document
+    from engine.answers.claims import claims as known
 
     shipped, problems = references.load_references()
     records = [(r, False) for r in shipped] + ([] if reference else [(r, True) for r in _own()])
@@ -58,7 +58,7 @@ def _own() -> list[Record]:
 
 
 def _print(assessed: list[Assessment]) -> None:
-    from engine.claim_words import claimed_text, measured_text
+    from engine.answers.claim_words import claimed_text, measured_text
 
     table = Table("claim", "claimed", "hardware", "measured", "verdict", "why")
     for a in assessed:

@@ -27,7 +27,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Predict the bytes of a run by component, whether it fits, and the largest batch and sequence that do."""
-    from engine.plan_request import answer, request
+    from engine.planning.plan_request import answer, request
 
     options = given(workload=workload, batch=batch, length=seq_len, new_tokens=new_tokens, accumulation=accumulation, gpus=gpus,
                     parallelism=parallelism, memory=memory)  # fmt: skip

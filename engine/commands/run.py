@@ -92,7 +92,8 @@ def _run_in_database(spec: Any) -> tuple[dict[str, Any], str]:
 
 
 def _print(record: dict[str, Any], link: str | None, as_json: bool) -> None:
-    from engine.analysis import document, summary
+    from engine.analysis import summary
+    from engine.answers.document import document
 
     if as_json:
         print(json.dumps(document(record, link), allow_nan=False))

@@ -134,7 +134,7 @@ class Generation(Workload):
         energy.record("energy_joules_per_token", lambda: self.generate(session, ids, new), batch * new, point)
 
     def _count_operators(self, session: Session, meter: Meter) -> None:
-        """Of one more token, where torch starts operators one by one; engine/regimes.py asks for it."""
+        """Of one more token, where torch starts operators one by one; engine/answers/regimes.py asks for it."""
         from engine.operators import count_operators
 
         if session.compile_seconds is None and session.plan.loader is None:
@@ -247,7 +247,7 @@ class Generation(Workload):
         meter.details["outputs"] = self._answer(session, meter)
 
     def _answer(self, session: Session, meter: Meter) -> dict[str, Any]:
-        """The start of the greedy answer to the first prompt, as engine/outputs.py reads it: what a person would see of the quality."""
+        """The start of the greedy answer to the first prompt, as engine/answers/outputs.py reads it: what a person would see of the quality."""
         new = min(max(self.new_tokens), _SHOWN_TOKENS)
         meter.phase(f"the first {new} tokens of an answer")
         prompt = self.prompts(session, 1)

@@ -16,10 +16,10 @@ from typing import Any
 
 from engine.analysis import rows
 from engine.bundle import load_bundle
-from engine.gpus import CONTEXT_BYTES
 from engine.measurement import Status
-from engine.plan_request import verdict
-from engine.planned import Prediction, predictions
+from engine.planning.gpus import CONTEXT_BYTES
+from engine.planning.plan_request import verdict
+from engine.planning.planned import Prediction, predictions
 from engine.settings import REPOSITORY
 
 GOAL = 0.10

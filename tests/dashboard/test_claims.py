@@ -12,11 +12,11 @@ from dashboard import claims as frames
 from db import queries
 from db.records import import_record
 from engine import api, references
-from engine.claims import claims, experiment
+from engine.answers.claims import claims, experiment
 from engine.devices import Device
 from engine.specs import ExperimentSpec
 from tests.dashboard.conftest import HOSTILE, texts
-from tests.engine.claim_records import record
+from tests.engine.answers.claim_records import record
 
 Open = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("db")

@@ -15,8 +15,8 @@ from db.records import import_record
 from engine import analysis
 from engine.bundle import load_bundle
 from engine.devices import Device
-from engine.plan_request import answer, request
-from engine.planned import predictions
+from engine.planning.plan_request import answer, request
+from engine.planning.planned import predictions
 from engine.settings import REPOSITORY
 from tests.dashboard.conftest import HOSTILE, texts
 

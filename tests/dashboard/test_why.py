@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from db.records import import_record
 from engine.record import Record
 from tests.dashboard.conftest import HOSTILE, classified, finished, texts
-from tests.engine.test_interactions import STACKS, record_of
-from tests.engine.test_outputs import answer
-from tests.engine.test_regimes import CEILINGS
+from tests.engine.answers.test_interactions import STACKS, record_of
+from tests.engine.answers.test_outputs import answer
+from tests.engine.answers.test_regimes import CEILINGS
 
 Open = Callable[..., Any]
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.analysis import Progress, document, exit_code, progress, rows, summary
+from engine.analysis import Progress, exit_code, progress, rows, summary
+from engine.answers.document import document
 from engine.measurement import Status
 from tests.records import TEXT, build_record
 

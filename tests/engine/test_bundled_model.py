@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.analysis import document
+from engine.answers.document import document
 from engine.foreground import run_foreground
 from engine.presets import parse_spec
 from engine.settings import REPOSITORY

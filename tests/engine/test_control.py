@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from engine.analysis import document, rows
+from engine.analysis import rows
+from engine.answers.document import document
 from engine.bundle import load_bundle, save_bundle
 from engine.export import summary_csv
 from engine.presets import parse_spec, to_yaml

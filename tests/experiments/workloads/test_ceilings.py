@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.analysis import rows
-from engine.explain import explain
+from engine.answers.explain import explain
 from engine.measurement import RunResult, Status
 from engine.record import Record
 from engine.specs import ExperimentSpec, RunKind
