@@ -67,11 +67,17 @@ def control(summary: pd.DataFrame) -> None:
 
 def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) -> None:
     """The scatter of two metrics, what it says in words, and the qualities that belong to its speeds on hover."""
+    summary = _without_control(record, summary)
     chosen = wide(summary, view.x, view.y, x_point=_at(summary, view.x, view.point), y_point=_at(summary, view.y, view.point))
     figure = tradeoff.tradeoff(
         chosen, view.x, view.y, families(record), dark=show.dark(), beside=tradeoff.quality_texts(summary, decisive(record).quality)
     )
     show.chart(figure, tradeoff.describe(chosen, view.x, view.y), key)
+
+
+def _without_control(record: Record, summary: pd.DataFrame) -> pd.DataFrame:
+    """The baseline measured a second time is no choice, and nothing to compare qualities with."""
+    return summary[summary["position"] != control_position(record)]
 
 
 def _at(summary: pd.DataFrame, metric: str, point: str | None) -> str | None:
@@ -117,7 +123,7 @@ def quality(record: Record, summary: pd.DataFrame) -> None:
     if not summary["kind"].isin(("quality", "fidelity")).any():
         st.markdown("Quality: not measured in this experiment.")
         return
-    show.table(tables.fidelity(summary), "Quality of every variant, and how like the baseline it is.", "fidelity")
+    show.table(tables.fidelity(_without_control(record, summary)), "Quality of every variant, and how like the baseline it is.", "fidelity")
     st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
     with_samples = store.record(record["experiment"]["id"], "quality")
     if with_samples is not None and (found := flips(with_samples)):

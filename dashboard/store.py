@@ -88,7 +88,7 @@ def measured() -> tuple[list[advisor.Measured], list[str]]:
     return [m for m in found if isinstance(m, advisor.Measured)], [m for m in found if isinstance(m, str)]
 
 
-@st.cache_resource(max_entries=ADVISED_BY, show_spinner=False)  # not cache_data: nothing changes it, and copies would take their time
+@st.cache_resource(max_entries=ADVISED_BY, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
 def _measured(url: str, experiment_id: str, token: str) -> advisor.Measured | str | None:
     found = queries.record(open_database(url), experiment_id, samples="quality")
     try:

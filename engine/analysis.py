@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from engine.cells import Cell, cells, left_out, point_label, why_empty
 from engine.control import judged
 from engine.measurement import Point, Status
-from engine.record import Record, base_position, control_position
-from engine.specs import looks
+from engine.record import Record, base_position, control_position, planned_looks
 from engine.statistics import value_interval
-from engine.verdicts import MIN_ROUNDS, Effect, compare, join, verdicts, without_value
+from engine.verdicts import ALPHA, MIN_ROUNDS, Effect, compare, join, verdicts, without_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,14 +61,14 @@ def rows(record: Record) -> list[Row]:
     Raises ValueError for a metric that this version does not know.
     """
     found = cells(record)
-    base, control, spec = base_position(record), control_position(record), record["experiment"]["spec"]
-    planned = len(looks(spec["rounds"])) if spec.get("stop_early") else 1
+    base, control = base_position(record), control_position(record)
+    planned = planned_looks(record)
     result: list[Row] = []
     for position in range(len(record["variants"])):
         own = [c for c in found if c.metric.compared or position not in (base, control)]
         effects = [(cell.metric, _effect(cell, position, base, planned)) for cell in own]
         words = verdicts(effects)
-        result += [_row(record, c, position, e, word) for c, (_, e), word in zip(own, effects, words, strict=True)]
+        result += [_row(record, c, position, e, word, planned) for c, (_, e), word in zip(own, effects, words, strict=True)]
     return judged(result, control)
 
 
@@ -124,11 +123,12 @@ def _effect(cell: Cell, position: int, base: int, planned_looks: int) -> Effect:
     return replace(effect, reason=join(effect.reason, left_out(own)))
 
 
-def _row(record: Record, cell: Cell, position: int, effect: Effect, verdict: str) -> Row:
+def _row(record: Record, cell: Cell, position: int, effect: Effect, verdict: str, planned_looks: int) -> Row:
     variant, metric, own = record["variants"][position], cell.metric, cell.outcomes[position]
     values = [o.value for o in own if o.value is not None]
     value = medians.median(values) if values else None
-    low, high = value_interval(values, value) if value is not None and len(values) >= MIN_ROUNDS else (None, None)
+    confidence = 1 - ALPHA / planned_looks
+    low, high = value_interval(values, value, confidence) if value is not None and len(values) >= MIN_ROUNDS else (None, None)
     return Row(
         experiment_id=record["experiment"]["id"],
         variant=variant["name"], position=position, baseline=variant["baseline"],

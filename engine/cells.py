@@ -133,32 +133,39 @@ def _outcomes(
 ) -> tuple[Outcome, ...]:
     kind = _run_kind(metric)
     runs = {run["round"]: run for run in record["runs"] if run["variant"] == position and run["kind"] == kind}
-    drifts = {r: _drift(run, metric.name, key) for r, run in runs.items()}
-    # What every round shows belongs to the work, batches that grow longer for example, and not to one run.
-    of_the_work = len(drifts) > 1 and all(drifts.values())
-    found = []
-    for r in sorted(runs):
-        of_metric = (m for m in runs[r]["measurements"] if m["metric"] == metric.name)
-        measurement = next((m for m in of_metric if _key(m["point"]) == key), None)
-        disturbed = _disturbed(runs[r], metric, None if of_the_work else drifts[r])
-        found.append(_outcome(runs[r], measurement, environments.get(runs[r]["environment"]), disturbed))
-    return tuple(found)
+    measured = {r: _measured(run, metric.name, key) for r, run in runs.items()}
+    drifts = {r: _drift(runs[r], metric.name, key) for r, m in measured.items() if m is not None and m["value"] is not None}
+    # What most rounds show belongs to the work, batches that grow longer for example, and not to one run.
+    of_the_work = 2 * sum(drift is not None for drift in drifts.values()) > len(drifts)
+    return tuple(
+        _outcome(
+            runs[r], measured[r], environments.get(runs[r]["environment"]), _disturbed(runs[r], metric, None if of_the_work else drifts.get(r))
+        )
+        for r in sorted(runs)
+    )
+
+
+def _measured(run: dict[str, Any], name: str, key: str) -> dict[str, Any] | None:
+    """What a run says of one metric at one point."""
+    return next((m for m in run["measurements"] if m["metric"] == name and _key(m["point"]) == key), None)
 
 
 def _drift(run: dict[str, Any], name: str, key: str) -> str | None:
     """What engine/drift.py found in this run for one metric at one point, in words."""
-    found = ((run["details"] or {}).get("drifting") or []) if run["kind"] == "speed" else []
-    change = next((d["change"] for d in found if d["metric"] == name and _key(d["point"]) == key), None)
-    return None if change is None else f"drifting, {change:+.0%} from the first to the last third of its samples"
+    found = (run["details"] or {}).get("drifting") if run["kind"] == "speed" else None
+    known = [d for d in found if isinstance(d, dict)] if isinstance(found, list) else []  # details of others may hold anything
+    change = next((d.get("change") for d in known if d.get("metric") == name and _key(d.get("point", {})) == key), None)
+    return f"drifting, {change:+.0%} from the first to the last third of its samples" if isinstance(change, int | float) else None
 
 
 def _disturbed(run: dict[str, Any], metric: Metric, drift: str | None) -> str | None:
     """Why what a run measured does not count. Others on the machine change times and memory, a hot GPU and a drift change
-    times; none of it changes the model's outputs, so quality always counts."""
+    times, heat also energy; none of it changes the model's outputs, so quality always counts."""
     if run["kind"] != "speed":
         return None
     details = run["details"] or {}
-    causes = (details.get("contended"), *((details.get("throttled"), drift) if metric.kind == "speed" else ()))
+    heat = details.get("throttled") if metric.kind in ("speed", "energy") else None
+    causes = (details.get("contended"), heat, drift if metric.kind == "speed" else None)
     return ", ".join(str(c) for c in causes if c) or None
 
 

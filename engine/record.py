@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.measurement import RunResult, Status
-from engine.specs import ExperimentSpec, PlannedRun, control_name, new_id
+from engine.specs import ExperimentSpec, PlannedRun, control_name, looks, new_id
 
 FORMAT = "llm-tradeoff-lab/1"
 
@@ -62,6 +62,12 @@ def _digest(facts: dict[str, Any]) -> str:
 def base_position(record: Record) -> int:
     """Which of the variants is the baseline."""
     return next(i for i, variant in enumerate(record["variants"]) if variant["baseline"])
+
+
+def planned_looks(record: Record) -> int:
+    """At how many moments verdicts are drawn: one, or each look of an experiment that may stop early."""
+    spec = record["experiment"]["spec"]
+    return len(looks(spec["rounds"])) if spec.get("stop_early") else 1
 
 
 def control_position(record: Record) -> int | None:

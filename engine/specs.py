@@ -53,6 +53,8 @@ def _technique_of(text: str) -> dict[str, Any]:
     name, opened, rest = text.strip().partition("(")
     if not opened:
         return {"technique": name}
+    if "&" in rest or "*" in rest:  # names of parts, by which a line of text can stand for gigabytes
+        raise ValueError(f"{text!r} is no technique; options have neither & nor *")
     try:  # all of it text at first: YAML would take the option "off" for false
         options = yaml.load("{" + rest.removesuffix(")").replace("=", ": ") + "}", yaml.BaseLoader) if rest.endswith(")") else None
     except yaml.YAMLError:

@@ -111,13 +111,13 @@ def ratio(log_ratio: float) -> float:
     return math.exp(min(max(log_ratio, -_LARGEST_LOG), _LARGEST_LOG))
 
 
-def value_interval(values: Sequence[float], value: float) -> tuple[float, float]:
-    """95 % t-interval of repeated values, on the log scale if all are positive; widened to hold `value`, the median."""
+def value_interval(values: Sequence[float], value: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """t-interval of repeated values, 95 % unless told otherwise, on the log scale if all are positive; widened to hold `value`, the median."""
     if len(set(values)) == 1:  # counted bytes: the way through logarithms would move the last digits
         return min(values[0], value), max(values[0], value)
     positive = min(values) > 0
     x = [math.log(v) for v in values] if positive else list(values)
-    low, high = t_interval(x, float(np.mean(x)))
+    low, high = t_interval(x, float(np.mean(x)), confidence)
     if positive:
         low, high = ratio(low), ratio(high)
     return min(low, value), max(high, value)

@@ -41,7 +41,7 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def print_table(table: Table) -> None:
     """On stdout; wide where it is not a terminal, so that a file holds whole lines."""
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)  # names of experiments are not markup
 
 
 def _cell(value: Any) -> str:

@@ -149,7 +149,7 @@ def _of_rounds(metric: Metric, pairs: Sequence[tuple[Outcome, Outcome]], looks: 
     if few:
         estimate = statistics.ratio(statistics.hodges_lehmann(logs)) if logs else None
         return Effect(ratio=estimate, verdict="too few rounds", reason=few)
-    return _tested(logs, statistics.hodges_lehmann(logs), looks)
+    return tested(logs, statistics.hodges_lehmann(logs), looks)
 
 
 def _of_blocks(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
@@ -167,7 +167,7 @@ def _of_blocks(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
             reason = "the values of its blocks are not loaded"
         return Effect(ratio=statistics.ratio(centre), verdict="too few rounds", reason=reason)
     logs = [math.log(v) - math.log(b) for v, b in zip(variant.samples, baseline.samples, strict=True)]
-    return _tested(logs, centre)
+    return tested(logs, centre)
 
 
 def _of_examples(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
@@ -188,7 +188,8 @@ def _of_examples(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
     return Effect(statistics.ratio(centre), statistics.ratio(low), statistics.ratio(high), p)
 
 
-def _tested(logs: Sequence[float], centre: float, looks: int = 1) -> Effect:
+def tested(logs: Sequence[float], centre: float, looks: int = 1) -> Effect:
+    """The effect of paired log-ratios, at least two of them, at the level of one of so many looks."""
     low, high = statistics.t_interval(logs, centre, 1 - ALPHA / looks)
     p = min(1.0, looks * statistics.p_value(logs, centre)) if statistics.spread(logs) else None
     return Effect(statistics.ratio(centre), statistics.ratio(low), statistics.ratio(high), p)

@@ -22,7 +22,7 @@ from engine.decisive import Decisive, decisive
 from engine.measurement import Status
 from engine.metrics import METRICS
 from engine.modelspec import ModelSpec
-from engine.record import Record
+from engine.record import Record, control_position
 
 _NO_RESULT = (Status.OUT_OF_MEMORY, Status.UNSUPPORTED, Status.FAILED, Status.TIMED_OUT)
 _HARDWARE = ("driver", "power_limit_watts", "cpu", "cpu_flags", "threads")
@@ -49,6 +49,7 @@ class Measured:
     rows: tuple[Row, ...]
     runs: dict[tuple[int, str, str], tuple[dict[str, Any], ...]]
     unreliable: str | None = None
+    control: int | None = None
 
     @property
     def baseline(self) -> int:
@@ -78,11 +79,17 @@ def read(record: Record) -> Measured:
         device=facts.get("device") or experiment["bound_device"] or experiment["device"], workload=spec["workload"]["name"],
         conditions={
             "baseline": json.dumps(record["variants"][base]["stack"]), **_options(record),
-            "torch": facts.get("packages", {}).get("torch"), **{name: json.dumps(facts.get(name)) for name in _HARDWARE},
+            "torch": facts.get("packages", {}).get("torch"), "text": _text(record), **{name: json.dumps(facts.get(name)) for name in _HARDWARE},
         },
         decides=decisive(record), variants=tuple((v["name"], v["baseline"]) for v in record["variants"]),
-        rows=found, runs=_runs(record), unreliable=refutation(found),
+        rows=found, runs=_runs(record), unreliable=refutation(found), control=control_position(record),
     )  # fmt: skip
+
+
+def _text(record: Record) -> str:
+    """What quality was measured on: two texts give two perplexities of one model."""
+    asked = ((r["details"] or {}).get("quality") for r in record["runs"] if r["kind"] == "quality")
+    return json.dumps(next((protocol for protocol in asked if protocol), None))
 
 
 def _options(record: Record) -> dict[str, str]:
@@ -159,7 +166,10 @@ def _throughput(measured: Measured) -> str | None:
 def _group(question: Question, key: tuple[Any, ...], members: Sequence[tuple[Measured, str]]) -> Group:
     *_, objective, alone = key
     by: Literal["ratio", "value"] = "value" if alone else "ratio"
-    candidates = [_candidate(question, measured, label, i, objective, by) for measured, label in members for i in range(len(measured.variants))]
+    candidates = [
+        _candidate(question, measured, label, i, objective, by)
+        for measured, label in members for i in range(len(measured.variants)) if i != measured.control
+    ]  # fmt: skip
     failed = [c for c in candidates if c.failures("failed")]
     unknown = [c for c in candidates if not c.failures("failed") and c.failures("not measured")]
     first = members[0][0]

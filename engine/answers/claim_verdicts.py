@@ -99,6 +99,8 @@ def evidence(claim: Claim, record: Record, *, own: bool) -> Evidence:
     if claim.quantity in ("value", "saved") and str(ModelSpec.model_validate(spec["model"])) not in settle.models:
         return found
     for position, variant in enumerate(record["variants"]):
+        if position == control_position(record):
+            continue
         if (wanted := settle.baselines(variant["stack"])) is None:
             continue
         hardware, kind = _hardware(record, position)

@@ -9,7 +9,7 @@ from engine.analysis import Row, rows
 from engine.answers.explain import Why, explain
 from engine.cells import worst
 from engine.measurement import Status
-from engine.record import Record
+from engine.record import Record, control_position
 
 
 def document(record: Record, link: str | None) -> dict[str, Any]:
@@ -44,6 +44,7 @@ def _document_variant(record: Record, why: Why, found: Sequence[Row]) -> dict[st
     return {
         "name": variant["name"],
         "baseline": variant["baseline"],
+        "control": why.position == control_position(record),
         "stack": [{"technique": t["technique"], "options": t["options"]} for t in variant["stack"]],
         "status": status,
         "reason": next((r["reason"] for r in runs if r["status"] == status), None),

@@ -156,7 +156,7 @@ def _compilation(position: int, rows: Sequence[Row]) -> Iterable[str]:
     spent = f"Its first call takes {format_seconds(extra)} longer than the baseline's (compiling: {format_seconds(compiled.value or 0.0)})"
     if extra <= 0:
         yield f"It compiles for {format_seconds(compiled.value or 0.0)}, and its first call takes no longer than the baseline's."
-    elif gain <= 0 or ours.verdict in ("equivalent", "no difference shown"):
+    elif gain <= 0 or ours.verdict != "better":
         yield f"{spent}; no gain was shown that would pay it back."
     else:
         yield f"{spent}, which is paid back after {_work(extra / gain, whole, first)}."

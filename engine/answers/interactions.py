@@ -11,14 +11,16 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine import statistics
+from engine.analysis import rows
 from engine.cells import Cell, Outcome, cells, point_label
+from engine.control import UNRELIABLE, refutation
 from engine.metrics import METRICS, Metric
-from engine.record import Record
+from engine.record import Record, control_position, planned_looks
 from engine.registry import discover
-from engine.verdicts import MIN_BLOCKS, MIN_ROUNDS, Effect, verdicts
+from engine.verdicts import MIN_BLOCKS, MIN_ROUNDS, Effect, tested, verdicts
 
 WORDS = {
     "better": "more than the product", "worse": "less than the product", "equivalent": "the product",
@@ -69,7 +71,14 @@ def interactions(record: Record) -> list[Interaction]:
     names = workload.decides if workload is not None else tuple(METRICS)
     found = [c for c in cells(record) if c.metric.name in names and c.metric.compared and c.metric.higher_is_better is not None]
     found.sort(key=lambda cell: names.index(cell.metric.name))
-    return [row for quad in _quads(record) for row in _of(record, quad, found)]
+    # a control that refutes the timings refutes what is made of them
+    refuted = refutation(rows(record)) if control_position(record) is not None else None
+    return [_judged(row, refuted) for quad in _quads(record) for row in _of(record, quad, found)]
+
+
+def _judged(row: Interaction, refuted: str | None) -> Interaction:
+    timing = refuted is not None and METRICS[row.metric].kind == "speed" and row.word in WORDS.values()
+    return replace(row, word=UNRELIABLE, reason=refuted) if timing else row
 
 
 def _quads(record: Record) -> list[_Quad]:
@@ -99,23 +108,23 @@ def _by_slot(stack: Sequence[dict[str, object]]) -> dict[str, str]:
 
 
 def _of(record: Record, quad: _Quad, found: Iterable[Cell]) -> list[Interaction]:
-    rows = [(cell, *_effect(cell, quad)) for cell in found]
+    effects = [(cell, *_effect(cell, quad, planned_looks(record))) for cell in found]
     # together: Holm adjusts over all that is asked of this pair of changes
-    words = verdicts([(cell.metric, effect) for cell, effect, _ in rows])
+    words = verdicts([(cell.metric, effect) for cell, effect, _ in effects])
     names = [record["variants"][i]["name"] for i in (quad.first, quad.second, quad.both)]
     return [
         Interaction(
             names[0], names[1], names[2], cell.metric.name, point_label(cell.point), *ratios,
             effect.ratio, effect.low, effect.high, WORDS.get(word, word), effect.reason,
         )
-        for (cell, effect, ratios), word in zip(rows, words, strict=True)
+        for (cell, effect, ratios), word in zip(effects, words, strict=True)
     ]  # fmt: skip
 
 
 _Ratios = tuple[float | None, float | None, float | None]
 
 
-def _effect(cell: Cell, quad: _Quad) -> tuple[Effect, _Ratios]:
+def _effect(cell: Cell, quad: _Quad, planned: int) -> tuple[Effect, _Ratios]:
     """The interaction, and the ratios of the first, of the second and of both to the baseline."""
     of = [{o.round: o for o in cell.outcomes[i] if o.value is not None} for i in (quad.base, quad.first, quad.second, quad.both)]
     quads = [tuple(by_round[r] for by_round in of) for r in sorted(set.intersection(*(set(by_round) for by_round in of)))]
@@ -127,7 +136,7 @@ def _effect(cell: Cell, quad: _Quad) -> tuple[Effect, _Ratios]:
         return Effect(verdict="not comparable", reason="a value is 0; there is no ratio to it"), (None, None, None)
     logs = [[math.log(o.value) for o in q if o.value] for q in alike]
     ratios = tuple(statistics.ratio(statistics.hodges_lehmann([q[i] - q[0] for q in logs])) for i in (1, 2, 3))
-    return _tested(cell.metric, alike, [_interaction(q) for q in logs]), (ratios[0], ratios[1], ratios[2])
+    return _tested(cell.metric, alike, [_interaction(q) for q in logs], planned), (ratios[0], ratios[1], ratios[2])
 
 
 def _interaction(logs: Sequence[float]) -> float:
@@ -136,9 +145,11 @@ def _interaction(logs: Sequence[float]) -> float:
     return both + base - first - second
 
 
-def _tested(metric: Metric, alike: Sequence[tuple[Outcome, ...]], logs: Sequence[float]) -> Effect:
+def _tested(metric: Metric, alike: Sequence[tuple[Outcome, ...]], logs: Sequence[float], planned: int) -> Effect:
+    """planned: looks, for what is compared over rounds; a text is read once."""
     centre, needed, what = statistics.hodges_lehmann(logs), MIN_ROUNDS, "rounds"
     if metric.paired_by == "blocks":
+        planned = 1
         centre, needed, what = logs[-1], MIN_BLOCKS, "blocks of text"
         samples = [o.samples for o in alike[-1]]
         whole = len({len(s) for s in samples}) == 1 and all(v > 0 for s in samples for v in s)
@@ -147,6 +158,4 @@ def _tested(metric: Metric, alike: Sequence[tuple[Outcome, ...]], logs: Sequence
         return Effect(statistics.ratio(centre), verdict="not tested", reason="the interval of four sets of answers is not computed")
     if len(logs) < needed:
         return Effect(statistics.ratio(centre), verdict=f"too few {what}", reason=f"{len(logs)} {what}; {needed} are needed for a word")
-    low, high = statistics.t_interval(logs, centre)
-    p = statistics.p_value(logs, centre) if statistics.spread(logs) else None
-    return Effect(statistics.ratio(centre), statistics.ratio(low), statistics.ratio(high), p)
+    return tested(logs, centre, planned)

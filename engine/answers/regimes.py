@@ -140,8 +140,8 @@ def _phases(record: Record, position: int, row: Row, own: _Values, parameters: f
         return [_Phase("decode", label, seconds, 2 * parameters * batch * length, moved, generates=True)]
     if row.metric == "training_tokens_per_second":
         return [_Phase("a training step", label, 1 / seconds, _training_flops(record, position, own) * parameters, None)]
-    if row.metric == "forward_seconds" and "seq_len" in point:
-        tokens = batch * int(point["seq_len"])
+    if row.metric == "forward_seconds" and "tokens" in point:
+        tokens = batch * int(point["tokens"])
         return [_Phase("the forward pass", label, seconds, 2 * parameters * tokens, own.get(("weight_bytes", "")))]
     return []
 

@@ -96,6 +96,8 @@ def of_config(config: dict[str, Any], name: str) -> Architecture:
 
 
 def _config(model: ModelSpec) -> dict[str, Any]:
+    if model.source in ("shape", "bundled") and model.name not in (SHAPES if model.source == "shape" else BUNDLED):
+        raise ValueError(f"model: this version does not know {model}")  # a record of another version may hold it
     if model.source == "shape":
         shape = SHAPES[model.name]
         return {"model_type": shape.model_type, "dtype": shape.dtype, **shape.config}

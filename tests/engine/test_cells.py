@@ -44,9 +44,28 @@ def test_a_run_that_drifts_is_left_out_of_the_very_timing_that_drifts() -> None:
     assert found["ttft_seconds", 4].reason == "1 of 4 rounds left out: drifting, +8% from the first to the last third of its samples"
 
 
-def test_a_trend_that_every_round_shows_belongs_to_the_work() -> None:
+def test_a_trend_that_most_rounds_show_belongs_to_the_work() -> None:
     everywhere = {("fast", r): drifting(POINT) for r in range(3)}
     row = compared([1.0] * 3, [0.5] * 3, runs=everywhere)
     assert (row.n_rounds, row.verdict, row.reason) == (3, "better", None)
     row = compared([1.0], [0.5], runs={("fast", 0): drifting(POINT)})
-    assert (row.value, row.verdict) == (None, "not measured"), "of one round nobody can tell"
+    assert (row.value, row.verdict) == (0.5, "too few rounds"), "it may be the work or the run; there is nothing else to show"
+    row = compared([1.0] * 4, [0.5] * 4, runs={("fast", r): drifting(POINT) for r in range(3)})
+    assert row.n_rounds == 4, "one that just missed the threshold is not the only good one"
+
+
+@pytest.mark.parametrize("status", ["queued", "failed"])
+def test_rounds_without_the_timing_say_nothing_of_its_trend(status: str) -> None:
+    runs: dict[Any, Any] = {("fast", r): drifting(POINT) for r in range(3)} | {("fast", 3): {"status": status, "measurements": []}}
+    row = compared([1.0] * 4, [0.5] * 4, runs=runs)
+    assert row.n_rounds == 3
+
+
+def test_a_hot_gpu_changes_energy_too() -> None:
+    hot = {"details": {"throttled": "GPU too hot"}}
+    assert compared([1.0] * 4, [0.5] * 4, "energy_joules_per_token", runs={("fast", 3): hot}).n_rounds == 3
+
+
+@pytest.mark.parametrize("drifting", [3, [{"metric": "ttft_seconds"}, 7], [{"metric": "ttft_seconds", "point": POINT}]])
+def test_details_of_another_program_harm_nothing(drifting: Any) -> None:
+    assert compared([1.0] * 3, [0.5] * 3, runs={("fast", 0): {"details": {"drifting": drifting}}}).n_rounds == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -120,3 +121,9 @@ def test_a_technique_as_text_with_options(text: str, options: dict[str, Any]) ->
 def test_technique_text_that_cannot_be_read(text: str) -> None:
     with pytest.raises(ValueError, match="is no technique; write name or name"):
         TechniqueSpec.model_validate(text)
+
+
+def test_a_short_text_cannot_stand_for_gigabytes() -> None:
+    levels = ",".join(f"{b}=&{b} [{','.join([f'*{a}'] * 9)}]" for a, b in itertools.pairwise("abcdefghij"))
+    with pytest.raises(ValueError, match="options have neither & nor"):
+        TechniqueSpec.model_validate(f"x(a=&a [1],{levels})")

@@ -193,5 +193,5 @@ def test_timings_that_their_control_refutes_decide_nothing(again: float, word: s
         measurements = [m | {"value": m["value"] / again, "samples": [s / again for s in m["samples"]]} for m in run["measurements"]]
         made["runs"].append(run | {"variant": 2, "measurements": measurements})
     found = verdict(claim(SPEED), made)
-    assert found.verdict == word
+    assert found.verdict == word and len(found.measurements) == (1 if word == "reproduced" else 0), "the control is no second witness"
     assert word == "reproduced" or "unreliable: the baseline measured again differs from itself" in str(found.reason)

@@ -111,6 +111,12 @@ def test_compilation_is_paid_back_after_so_many_tokens(seconds: float, first: fl
     assert "ompil" not in text(record, 0)
 
 
+def test_without_a_shown_gain_nothing_is_paid_back() -> None:
+    once = compiled(1.0, 33.0)
+    once["runs"] = [r for r in once["runs"] if r["round"] == 0]
+    assert "too few rounds" in {r.verdict for r in rows(once)} and "no gain was shown that would pay it back" in text(once, 1)
+
+
 def test_compilation_without_a_baseline_is_not_measured() -> None:
     record = compiled(1.0, 33.0)
     for run in record["runs"]:

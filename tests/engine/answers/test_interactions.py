@@ -109,3 +109,19 @@ def test_perplexity_is_tested_over_the_blocks_of_the_text() -> None:
 def test_a_zero_has_no_product() -> None:
     found = speed(record_of({"base": 10.0, "a": 0.0, "b": 30.0, "ab": 60.0}, STACKS))
     assert (found.word, found.interaction) == ("not comparable", None)
+
+
+def test_a_control_that_refutes_the_timings_refutes_what_is_made_of_them() -> None:
+    stacks = STACKS | {"base, again": []}
+    made = record_of({"base": 10.0, "a": 20.0, "b": 30.0, "ab": 90.0, "base, again": 14.0}, stacks)
+    made["experiment"]["spec"] |= {"control": True, "baseline": "base"}
+    assert speed(made).word == "unreliable" and "measured again differs from itself" in str(speed(made).reason)
+
+
+def test_an_experiment_that_may_stop_early_spends_its_error_over_all_looks() -> None:
+    plain = record_of({"base": 10.0, "a": 20.0, "b": 30.0, "ab": 60.0}, STACKS, noise=0.05)
+    early = record_of({"base": 10.0, "a": 20.0, "b": 30.0, "ab": 60.0}, STACKS, noise=0.05)
+    early["experiment"]["spec"] |= {"stop_early": True, "rounds": 20}
+    (of_plain, of_early) = (speed(plain), speed(early))
+    assert of_plain.low is not None and of_early.low is not None and of_plain.high is not None and of_early.high is not None
+    assert of_early.low < of_plain.low and of_early.high > of_plain.high

@@ -128,3 +128,11 @@ def test_what_else_may_be_missing() -> None:
     failed = build_record({"base": WEIGHTS}, runs={("base", 0): {"status": "failed", "reason": "signal 9"}})
     assert why(failed) == "no speed run of it succeeded"
     assert found(record_of(WEIGHTS | {"inter_token_latency_seconds": [0.03]}))["decode"].bytes is None, "no cache was counted"
+
+
+def test_the_forward_pass_of_an_encoder_has_a_regime() -> None:
+    record = record_of(WEIGHTS | {"forward_seconds": [0.4]})
+    for m in record["runs"][0]["measurements"]:
+        m["point"] = {"batch": 8, "tokens": 16} if m["metric"] == "forward_seconds" else m["point"]
+    r = found(record)["the forward pass"]
+    assert (r.word, r.flops_share) == ("compute-bound", pytest.approx(2e9 * 8 * 16 / 0.4 / 1e12))

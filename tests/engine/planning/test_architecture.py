@@ -67,3 +67,9 @@ def test_a_model_of_the_hub_whose_config_is_not_here(tmp_path: Path, monkeypatch
 def test_no_model_has_no_sizes() -> None:
     with pytest.raises(ValueError, match="^model: there is no model"):
         architecture(ModelSpec.model_validate("none"))
+
+
+@pytest.mark.parametrize("source", ["shape", "bundled"])
+def test_a_model_of_another_version_is_a_clear_error(source: str) -> None:
+    with pytest.raises(ValueError, match="^model: this version does not know"):
+        architecture(ModelSpec(source=source, name="llama-70b"))
