@@ -45,7 +45,8 @@ if __name__ == "__main__":
 def theirs(script: Path, launcher: str, device: str) -> dict[str, float]:
     """Median seconds of prefill, tokens/s after it, and peak bytes, as optimum-benchmark reports them."""
     arguments = [settings.bundled_models_dir() / "smollm2-135m", launcher, device, PROMPT, NEW, REPEATS, WARMUPS, usable_cpus()]
-    done = subprocess.run([ENVIRONMENT.python, script, *map(str, arguments)], check=True, capture_output=True, text=True)
+    command = [ENVIRONMENT.python, script, *map(str, arguments)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=script.parent)  # it leaves a log where it runs
     report = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("REPORT")).removeprefix("REPORT"))
     memory = report["decode"]["memory"]
     return {
