@@ -61,7 +61,7 @@ def differences(a: Record, b: Record) -> list[Difference]:
     baseline), the workload with every option, and the text or examples behind the quality (by their hash). A fact that only one
     of them recorded differs: nothing shows that it is equal.
     """
-    first, second = _conditions(a), _conditions(b)
+    first, second = conditions(a), conditions(b)
     return [_difference(key, first, second, key) for key in {**first, **second} if first.get(key) != second.get(key)]
 
 
@@ -69,7 +69,8 @@ def _difference(name: str, a: Mapping[str, str], b: Mapping[str, str], key: str)
     return Difference(name, a.get(key, NOT_RECORDED), b.get(key, NOT_RECORDED))
 
 
-def _conditions(record: Record) -> dict[str, str]:
+def conditions(record: Record) -> dict[str, str]:
+    """{name for people: value as text} of all that must be equal where runs of two experiments are joined."""
     spec = record["experiment"]["spec"]
     found = {"model": " ".join(str(v) for v in spec["model"].values() if v)}
     environments = [_flat(record["environments"][key]) for key in dict.fromkeys(r["environment"] for r in record["runs"]) if key]

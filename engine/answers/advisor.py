@@ -7,7 +7,6 @@ Two variants are told apart where their 95 % intervals do not overlap. A constra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,8 +14,8 @@ from typing import Any, Literal
 from engine.analysis import Row, rows
 from engine.answers.advice import Advice, Candidate, Check, Group, Place, Relation, percent
 from engine.answers.question import OBJECTIVES, Question, fits
-from engine.answers.record_facts import workload_of
 from engine.cells import cells, point_label
+from engine.comparability import conditions
 from engine.control import refutation
 from engine.decisive import Decisive, decisive
 from engine.measurement import Status
@@ -25,7 +24,6 @@ from engine.modelspec import ModelSpec
 from engine.record import Record, control_position
 
 _NO_RESULT = (Status.OUT_OF_MEMORY, Status.UNSUPPORTED, Status.FAILED, Status.TIMED_OUT)
-_HARDWARE = ("driver", "power_limit_watts", "cpu", "cpu_flags", "threads")
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Measured:
     """What the advisor needs of one experiment. runs: {(position, metric, point_label): the runs whose values count there}.
 
     unreliable: why its timings decide nothing, where its A/A control says so.
-    conditions: besides model, workload and device, all that must be equal for its ratios to be ranked with another experiment's.
+    conditions: all that must be equal for its ratios to be ranked with another experiment's.
     """
 
     id: str
@@ -43,7 +41,7 @@ class Measured:
     source: str
     device: str
     workload: str
-    conditions: dict[str, Any]
+    conditions: dict[str, str]
     decides: Decisive
     variants: tuple[tuple[str, bool], ...]
     rows: tuple[Row, ...]
@@ -77,26 +75,10 @@ def read(record: Record) -> Measured:
     return Measured(
         id=experiment["id"], title=experiment["title"], created_at=experiment["created_at"] or "", model=str(model), source=model.source,
         device=facts.get("device") or experiment["bound_device"] or experiment["device"], workload=spec["workload"]["name"],
-        conditions={
-            "baseline": json.dumps(record["variants"][base]["stack"]), **_options(record),
-            "torch": facts.get("packages", {}).get("torch"), "text": _text(record), **{name: json.dumps(facts.get(name)) for name in _HARDWARE},
-        },
+        conditions=conditions(record),
         decides=decisive(record), variants=tuple((v["name"], v["baseline"]) for v in record["variants"]),
         rows=found, runs=_runs(record), unreliable=refutation(found), control=control_position(record),
     )  # fmt: skip
-
-
-def _text(record: Record) -> str:
-    """What quality was measured on: two texts give two perplexities of one model."""
-    asked = ((r["details"] or {}).get("quality") for r in record["runs"] if r["kind"] == "quality")
-    return json.dumps(next((protocol for protocol in asked if protocol), None))
-
-
-def _options(record: Record) -> dict[str, str]:
-    """Of the workload, with the defaults filled in, so that saying one makes no difference."""
-    known = workload_of(record)
-    options = known.model_dump(mode="json") if known else record["experiment"]["spec"]["workload"]["options"]
-    return {name: json.dumps(value) for name, value in options.items()}
 
 
 def _runs(record: Record) -> dict[tuple[int, str, str], tuple[dict[str, Any], ...]]:
@@ -120,7 +102,7 @@ def advise(question: Question, experiments: Sequence[Measured]) -> Advice:
         for label in [label for label, row in measured.points().items() if objective and fits(row.point, question.point)]:
             base = measured.at(measured.baseline, str(objective), label)
             alone = None if base and base.value is not None else measured.id
-            key = (measured.model, measured.device, measured.workload, label, *measured.conditions.values(), objective, alone)
+            key = (measured.model, measured.device, measured.workload, label, *sorted(measured.conditions.items()), objective, alone)
             together.setdefault(key, []).append((measured, label))
     groups = [(_group(question, key, members), members[0][0]) for key, members in together.items()]
     # first what has an answer, and before all what rests on enough rounds to tell variants apart
@@ -294,6 +276,6 @@ def _notes(groups: Sequence[tuple[Group, Measured]]) -> Iterator[str]:
     for group, measured in groups:
         first = seen.setdefault((group.model, group.device, group.workload, group.point), (group, measured))
         if first[0] is not group:
-            unlike = [name for name, value in measured.conditions.items() if first[1].conditions.get(name) != value]
+            unlike = [n for n in {**measured.conditions, **first[1].conditions} if first[1].conditions.get(n) != measured.conditions.get(n)]
             why = f"they differ in {', '.join(unlike)}" if unlike else "a baseline has no value, so there is no ratio to compare"
             yield f"“{first[1].title}” and “{measured.title}” cannot be ranked together: {why}."

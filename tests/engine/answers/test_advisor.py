@@ -156,8 +156,8 @@ def test_two_experiments_with_one_baseline_are_ranked_by_their_ratios() -> None:
     [
         (lambda r: r["variants"][0].update(stack=[{"technique": "bfloat16", "options": {}}]), "baseline"),
         (lambda r: r["environments"]["e" * 64]["packages"].update(torch="2.12.0"), "torch"),
-        (lambda r: r["environments"]["e" * 64].update(threads=4), "threads"),
-        (lambda r: r["experiment"]["spec"]["workload"]["options"].update(quality_tokens=2048), "quality_tokens"),
+        (lambda r: r["environments"]["e" * 64].update(threads=4), "CPU threads"),
+        (lambda r: r["experiment"]["spec"]["workload"]["options"].update(quality_tokens=2048), "workload quality_tokens"),
     ],
 )
 def test_what_differs_in_more_than_the_stack_is_not_ranked_together(change: Any, named: str) -> None:
