@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import BLUE, GREEN, PINK, VERMILION, Theme, end_in_sight, finish, limit_line, scale, theme
+from dashboard.charts.style import (
+    BLUE,
+    GREEN,
+    PINK,
+    VERMILION,
+    Theme,
+    end_in_sight,
+    finish,
+    interval_bars,
+    limit_line,
+    scale,
+    theme,
+)
 from dashboard.tables import at_point
 from dashboard.words import NOT_MEASURED, STATUS, chart_text, measured_text, number, value_text
 from engine.measurement import Status
@@ -48,7 +58,7 @@ def memory_bars(frame: pd.DataFrame, *, dark: bool, capacity: float | None = Non
         figure.add_trace(go.Bar(
             y=list(rows["position"]), x=(rows["value"] * unit.factor).fillna(0), orientation="h", name=metric(name).label,
             marker=dict(color=colour, pattern=dict(shape=pattern, solidity=0.25, fgcolor=colours.background)),
-            error_x=_interval(rows, unit.factor, colours),
+            error_x=interval_bars(rows, "value", "low", "high", unit.factor, colours.text),
             text=texts, textposition="outside", cliponaxis=False, textfont=dict(size=11, color=colours.text),
             customdata=[[names[p], t] for p, t in zip(rows["position"], texts, strict=True)],
             hovertemplate="<b>%{customdata[0]}</b><br>" + metric(name).label + ": %{customdata[1]}<extra></extra>",
@@ -57,16 +67,11 @@ def memory_bars(frame: pd.DataFrame, *, dark: bool, capacity: float | None = Non
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_yaxes(autorange="reversed", tickvals=list(names), ticktext=list(names.values()))
     if end is not None:
-        limit_line(figure, end * unit.factor, f"{value_text('peak_memory_bytes', end)}: the device's memory ends", colours)
+        limit_line(figure, end * unit.factor, f"{value_text('peak_memory_bytes', end)} in the device", colours)
         _did_not_fit(figure, peaks, end * unit.factor, colours)
     unit_name = unit.title.partition("(")[2].rstrip(")")
     figure.update_xaxes(title_text=f"Memory ({unit_name})", range=[0, max(known, default=1.0) * unit.factor * 1.25])
     return figure
-
-
-def _interval(rows: pd.DataFrame, factor: float, colours: Theme) -> dict[str, Any]:
-    up, down = (rows["high"] - rows["value"]).fillna(0) * factor, (rows["value"] - rows["low"]).fillna(0) * factor
-    return dict(type="data", array=list(up), arrayminus=list(down), color=colours.text, thickness=1.2, width=3, visible=bool((up + down).any()))
 
 
 def _did_not_fit(figure: go.Figure, peaks: pd.DataFrame, place: float, colours: Theme) -> None:

@@ -13,7 +13,18 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import Theme, axis_range, end_in_sight, finish, limit_line, line_look, scale, symbols, theme
+from dashboard.charts.style import (
+    Theme,
+    axis_range,
+    end_in_sight,
+    finish,
+    interval_bars,
+    limit_line,
+    line_look,
+    scale,
+    symbols,
+    theme,
+)
 from dashboard.words import STATUS, change_text, chart_text, interval_text, measured_text, number, value_text
 from engine.measurement import Point, Status
 from engine.metrics import metric
@@ -67,7 +78,7 @@ def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool, capa
     low, high = axis_range(min(y), max(y) * 1.3 ** (len(lost) and len(lost) + 1), True, False, room=0.08)
     _marks(figure, lost, high, frame["x"].min(), colours)
     if end is not None:
-        limit_line(figure, end * s.factor, f"{value_text(metric_name, end)}: the device's memory ends", colours, axis="y", log=True)
+        limit_line(figure, end * s.factor, f"{value_text(metric_name, end)} in the device", colours, axis="y", log=True)
     xs = list(drawn["x"]) + list(lost[lost["x"] > 0]["x"]) or [1.0]
     ticks = sorted(set(frame["x"]))
     figure.update_xaxes(type="log", title_text=f"{_axis_title(key)} (log scale)", tickvals=ticks,
@@ -135,12 +146,11 @@ def _levels(
 
 def _line(figure: go.Figure, rows: pd.DataFrame, metric_name: str, factor: float, colours: Theme, position: int) -> None:
     colour, symbol, dash = line_look(position, baseline=bool(rows["baseline"].iloc[0]), colours=colours)
-    up, down = (rows["high"] - rows["value"]).fillna(0) * factor, (rows["value"] - rows["low"]).fillna(0) * factor
     figure.add_trace(go.Scatter(
         x=rows["x"], y=rows["value"] * factor, name=chart_text(rows["variant"].iloc[0], 26), mode="lines+markers",
         line=dict(color=colour, width=2, dash=dash),
         marker=dict(symbol=symbols(symbol, rows["n_rounds"]), size=9, color=colour),
-        error_y=dict(type="data", array=list(up), arrayminus=list(down), color=colour, thickness=1.2, width=4),
+        error_y=interval_bars(rows, "value", "low", "high", factor, colour),
         customdata=[[chart_text(r.variant, 60), f"{r.x:g}", _hover(r, metric_name)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b> at %{customdata[1]}<br>%{customdata[2]}<extra></extra>",
     ))  # fmt: skip

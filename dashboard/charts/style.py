@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from engine.measurement import Status
@@ -101,6 +102,12 @@ def line_look(position: int, *, baseline: bool, colours: Theme) -> tuple[str, st
     styles = [*((entry.colour, entry.symbol) for name, entry in _FIXED.items() if name != "other"), *_NEXT]
     turn, index = divmod(position, len(styles))
     return (*styles[index], ("solid", "dash", "dot", "dashdot")[turn % 4])
+
+
+def interval_bars(rows: pd.DataFrame, value: str, low: str, high: str, factor: float, colour: str) -> dict[str, Any]:
+    """Asymmetric error bars from three columns; none where there is no interval (fewer than 3 rounds)."""
+    up, down = ([None if d != d else d for d in (rows[a] - rows[b]) * factor] for a, b in ((high, value), (value, low)))
+    return dict(type="data", array=up, arrayminus=down, color=colour, thickness=1.2, width=4)
 
 
 def symbols(symbol: str, rounds: Iterable[int]) -> str | list[str]:

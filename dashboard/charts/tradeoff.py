@@ -17,6 +17,7 @@ from dashboard.charts.style import (
     axis_range,
     end_in_sight,
     finish,
+    interval_bars,
     limit_line,
     look,
     scale,
@@ -66,7 +67,7 @@ def tradeoff(
         end = ends[axis]
         _axis(figure, axis, drawn, s, from_zero=metric(name).kind == "memory", end=end)
         if end is not None:
-            limit_line(figure, end * s.factor, f"{value_text(name, end)}: the device's memory ends", colours, axis=axis, log=s.log)
+            limit_line(figure, end * s.factor, f"{value_text(name, end)} in the device", colours, axis=axis, log=s.log)
     _strip(figure, missing, colours, height)
     return figure
 
@@ -129,19 +130,11 @@ def _marks(
         text=shown, textposition=list(rows["side"]), textfont=dict(size=12, color=colours.text), cliponaxis=False,
         marker=dict(color=colour, symbol=symbols(symbol, rows["rounds"]), size=12,
                     line=dict(width=[2 if n == 1 else 1 for n in rows["rounds"]], color=colours.background)),
-        error_x=_error(rows, "x", scales[0], colour), error_y=_error(rows, "y", scales[1], colour),
+        error_x=interval_bars(rows, "x", "x_low", "x_high", scales[0].factor, colour),
+        error_y=interval_bars(rows, "y", "y_low", "y_high", scales[1].factor, colour),
         customdata=[[chart_text(r.variant, 60), _hover(r, names, beside)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     ))  # fmt: skip
-
-
-def _error(rows: pd.DataFrame, axis: str, s: Scale, colour: str) -> dict[str, Any]:
-    """Asymmetric bars; nothing where there is no interval (fewer than 3 rounds)."""
-    value, low, high = rows[axis], rows[f"{axis}_low"], rows[f"{axis}_high"]
-    return dict(
-        type="data", array=list((high - value).fillna(0) * s.factor), arrayminus=list((value - low).fillna(0) * s.factor),
-        color=colour, thickness=1.2, width=4,
-    )  # fmt: skip
 
 
 def _hover(row: Any, names: tuple[str, str], beside: Mapping[str, str]) -> str:
