@@ -7,7 +7,7 @@ import logging
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import pages, store, words
+from dashboard import pages, store, tray, words
 
 
 def main() -> None:
@@ -16,6 +16,7 @@ def main() -> None:
     page = st.navigation(pages.all_pages(), position="top")
     store.database()
     try:
+        tray.show(page.url_path)
         page.run()
     except SQLAlchemyError as error:
         logging.getLogger(__name__).exception("page %s", page.title)
