@@ -75,7 +75,6 @@ def port() -> int:
     return int(value)
 
 
-<<<<<<< HEAD
 def user() -> str | None:
     """Who owns what this process submits; None where nothing tells."""
     try:
@@ -83,7 +82,8 @@ def user() -> str | None:
     except (KeyError, OSError):  # a container may run under a number that has no name
         return None
     return "".join(c for c in name if c.isprintable()).strip()[:120] or None
-=======
+
+
 def read_only() -> bool:
     """Whether the pages may change nothing. Raises ValueError: what was meant to protect must not be misread."""
     value = os.environ.get("LAB_READ_ONLY", "").strip().lower()
@@ -93,7 +93,6 @@ def read_only() -> bool:
 
 
 _YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
->>>>>>> main
 
 
 def serves_everywhere() -> bool:
