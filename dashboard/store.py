@@ -1,11 +1,12 @@
 """The pages' way to the database: one engine per process, records and frames cached by change token.
 
-Nothing else in the dashboard opens the database. Writes are engine.api and db.queue, called with `database()`.
+Nothing else in the dashboard opens the database. Writes are engine.api and db.queue, called with `permissions.database()`.
 """
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
 from engine.record import Record
+from engine.variant_ref import VariantRef
 
 ADVISED_BY = 200
 """The newest so many experiments are what the advisor answers from."""
@@ -30,10 +32,13 @@ ALIVE_SECONDS = 15.0
 
 @st.cache_resource(show_spinner=False)
 def open_database(url: str) -> Engine:
-    """Connect and bring the schema up to date, once per process. Raises ValueError with the fix; a failure is not remembered."""
+    """Connect and bring the schema up to date, once per process. Raises ValueError with the fix; a failure is not remembered.
+
+    Where the pages are read-only the database itself refuses what a page should not have tried to write.
+    """
     db = connect(url)
     migrate(db)
-    return db
+    return connect(url, read_only=True) if settings.read_only() else db
 
 
 def database() -> Engine:
@@ -107,6 +112,13 @@ def _explained(url: str, experiment_id: str, token: str) -> tuple[list[Why], lis
     found = queries.record(open_database(url), experiment_id, samples="quality")
     assert found is not None, "asked for only after `record` was not None"
     return explain(found, analysis.rows(found)), interactions(found)
+
+
+def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]]:
+    """{reference: title, name, baseline} of those that exist, in one small query; the others are missing."""
+    wanted = set(refs)
+    found = {VariantRef(v["experiment"], v["position"]): v for v in queries.variants(database(), {ref.experiment for ref in wanted})}
+    return {ref: v for ref, v in found.items() if ref in wanted}
 
 
 def queue() -> pd.DataFrame:
