@@ -81,32 +81,6 @@ def _measurements(connection: Connection, experiment_id: str, samples: str) -> d
     return by_run
 
 
-def experiments(db: Engine, limit: int = 50, offset: int = 0, source: str | None = None) -> pd.DataFrame:
-    """Newest first, of one source or all: id, title, model, workload, device, source, created_at, runs, and how many runs have each status."""
-    columns = ["id", "title", "model", "workload", "device", "hardware", "source", "created_at", "runs", *STATUSES]
-    newest = select(Experiment.__table__).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit).offset(offset)
-    if source is not None:
-        newest = newest.where(Experiment.source == source)
-    with reading(db) as connection:
-        found = connection.execute(newest).all()
-        ids = [e.id for e in found]
-        counted = connection.execute(
-            select(Run.experiment_id, Run.status, func.count()).where(Run.experiment_id.in_(ids)).group_by(Run.experiment_id, Run.status)
-        ).all()
-    counts: dict[str, dict[str, int]] = defaultdict(dict)
-    for experiment_id, status, number in counted:
-        counts[experiment_id][status] = number
-    rows = [
-        {
-            "id": e.id, "title": e.title, "model": e.model, "workload": e.workload,
-            "device": e.bound_device or e.device, "hardware": e.hardware, "source": e.source, "created_at": e.created_at,
-            "runs": sum(counts[e.id].values()), **{s: counts[e.id].get(s, 0) for s in STATUSES},
-        }
-        for e in found
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
-
-
 def variants(db: Engine, experiment_ids: Iterable[str]) -> list[dict[str, Any]]:
     """All variants of these experiments, one small query for all: experiment, title, position, name, baseline."""
     columns = (Variant.experiment_id.label("experiment"), Experiment.title, Variant.position, Variant.name, Variant.baseline)

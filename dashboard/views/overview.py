@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import links, live, pages, results, show, store, words
-from db import queries
+from db.filter import Filter
 from engine.decisive import decisive
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     st.title("LLM Trade-off Lab")
     st.markdown("Which optimization for this model on this machine, and what does it cost in quality? Measured, not quoted.")
     show.scheduler_state()
-    recent = queries.experiments(store.database(), limit=20)
+    recent = store.experiments(Filter(size=20))
     featured = _featured(recent)
     left, right = st.columns([2, 1], gap="large")
     with left:
@@ -27,13 +27,13 @@ def main() -> None:
         live.running_now(store.token(newest) if newest else None, newest)
         pages.link("new_experiment", "Start an experiment")
         _list("Yours", recent[recent["source"] != "reference"].head(5))
-        _list("Measured by the project", queries.experiments(store.database(), limit=5, source="reference"))
+        _list("Measured by the project", store.experiments(Filter(size=5, source=("reference",))))
 
 
 def _featured(recent: pd.DataFrame) -> dict[str, Any] | None:
     """The newest experiment of this installation that has results; else the one of the project's with the most measured runs."""
     own = recent[(recent["succeeded"] > 0) & (recent["source"] != "reference")]
-    theirs = queries.experiments(store.database(), limit=100, source="reference").sort_values("succeeded", ascending=False, kind="stable")
+    theirs = store.experiments(Filter(size=100, source=("reference",))).sort_values("succeeded", ascending=False, kind="stable")
     best: list[dict[str, Any]] = pd.concat([own.head(1), theirs.head(1)]).to_dict("records")
     return best[0] if best else None
 

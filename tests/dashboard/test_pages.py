@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db import liveness, queries, queue
+from db import listing, liveness, queries, queue
+from db.filter import Filter
 from db.records import import_record
 from engine import api
 from engine.bundle import load_bundle
@@ -61,7 +62,7 @@ def test_the_overview_answers_with_quality_beside_speed(db: Engine, experiment: 
 
 def test_without_own_results_the_overview_shows_the_best_measured_of_the_project(db: Engine, open_page: Open) -> None:
     assert import_references(db) == []
-    runs = {p["title"]: p["succeeded"] for p in queries.experiments(db, limit=100).to_dict("records")}
+    runs = {p["title"]: p["succeeded"] for p in listing.experiments(db, Filter(size=100)).to_dict("records")}
     assert len(runs) > 10
     assert f"Best so far: {max(runs, key=lambda title: runs[title])}" in texts(open_page())
 

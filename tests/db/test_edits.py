@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from db import edits, queries, queue
+from db import edits, listing, queries, queue
+from db.filter import Filter
 from db.records import import_record
 from tests.db.conftest import CPU, end, enqueue
 from tests.records import build_record
@@ -41,7 +42,7 @@ def test_the_first_run_that_tells_its_environment_names_the_hardware(db: Engine)
     for device in ("NVIDIA H200", "another"):
         claimed = queue.claim(db, "me", CPU)
         assert claimed is not None and end(db, claimed, environment={"device": device})
-    assert set(queries.experiments(db)["hardware"]) == {"NVIDIA H200"}
+    assert set(listing.experiments(db, Filter())["hardware"]) == {"NVIDIA H200"}
 
 
 def test_tags_note_and_new_name_survive_a_changed_reference(db: Engine) -> None:
