@@ -9,11 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import links, pages, words
-from engine.answers.advice import Candidate
+from dashboard.tray import Tray
+from engine.answers.advice import Candidate, Group, Place
 from engine.answers.advisor import Measured
 from engine.answers.headlines import Headline
 from engine.answers.question import bytes_of
 from engine.metrics import METRICS
+from engine.variant_ref import VariantRef
 
 USUAL_LIMIT = "24 GB"
 LIMITS = ("8 GB", "12 GB", "16 GB", USUAL_LIMIT, "40 GB", "80 GB", "141 GB")
@@ -37,7 +39,7 @@ def ask(params: Mapping[str, str], listed: pd.DataFrame) -> str | None:
     refused = _begin(params, listed, first)
     if refused:
         st.warning(words.escape(f"The link asked for what is not here: {', '.join(refused)}"))
-    left, right = st.columns(2)
+    left, middle, right = st.columns([2, 3, 1])
     with left:
         models = list(dict.fromkeys([first["model"], *listed["model"]]))
         model = st.selectbox("Model", models, key="answer_model", on_change=_forget, args=("answer_results", "answer_point"))
@@ -47,8 +49,10 @@ def ask(params: Mapping[str, str], listed: pd.DataFrame) -> str | None:
         chosen = usual(own)
         assert chosen is not None, "a model is offered because an experiment of it is listed"
         st.session_state["answer_results"] = chosen["id"]
-    with right:
+    with middle:
         found = st.selectbox("Results of", list(titles), key="answer_results", format_func=titles.__getitem__, on_change=_forget, args=("answer_point",))
+    with right:
+        _limit()
     return str(found)
 
 
@@ -70,6 +74,11 @@ def _begin(params: Mapping[str, str], listed: pd.DataFrame, first: dict[str, Any
     limit = links.text(params, "fits") or USUAL_LIMIT
     state["answer_fits"] = limit if _bytes(limit) else USUAL_LIMIT
     return refused if _bytes(limit) else [*refused, f"fits={limit}"]
+
+
+def begin_again() -> None:
+    """Forget what was chosen here, so that the next address is heard."""
+    _forget(*(f"answer_{name}" for name in PARAMETERS))
 
 
 def _forget(*keys: str) -> None:
@@ -114,17 +123,16 @@ def into_address(lead: Measured, first_id: str) -> None:
     pages.into_address(PARAMETERS, said)
 
 
-def tiles(found: Sequence[Headline]) -> None:
+def tiles(found: Sequence[Headline], *, going_on: bool) -> None:
+    """going_on: runs are still to come, so that nothing more need be queued."""
     for column, headline in zip(st.columns(len(found), border=True), found, strict=True):
         with column:
             st.caption(words.escape(headline.label))
-            if headline.name == "fastest":
-                _limit()
             if headline.place is not None and headline.group is not None:
-                _named(headline, headline.place.candidate)
+                _named(headline, headline.place, headline.group)
             if headline.missing:
-                st.caption(words.escape(f"{headline.missing}."))
-                if headline.again:
+                st.caption(words.escape(f"{headline.missing}." + " Runs are still to come." * (headline.again and going_on)))
+                if headline.again and not going_on:
                     pages.link("new_experiment", "Queue what is missing", {"from": headline.from_experiment, "change": "verdict"})
 
 
@@ -136,27 +144,34 @@ def _limit() -> None:
         st.caption(words.escape(f"{written or 'Nothing'} is not an amount; write 24 GB. Shown is {USUAL_LIMIT}."))
 
 
-def _named(headline: Headline, candidate: Candidate) -> None:
-    assert headline.group is not None and headline.place is not None
-    st.markdown(f"**{words.escape(candidate.variant)}**" + (" (the baseline)" if candidate.baseline else ""))
+def _named(headline: Headline, place: Place, group: Group) -> None:
+    candidate = place.candidate
+    st.markdown(f"#### {words.escape(candidate.variant)}" + (" (the baseline)" if candidate.baseline else ""))
     quality = [name for name in candidate.shown if METRICS[name].kind in ("quality", "fidelity")]
-    for name in dict.fromkeys([*headline.metrics, *quality]):
-        st.markdown(words.escape(_measured(candidate, name, headline.group.baseline)))
-    relations = {"not distinguishable": "Not distinguishable from it", "too few rounds": "Too few rounds to tell it from"}
+    st.markdown("  \n".join(words.escape(_measured(candidate, name)) for name in dict.fromkeys([*headline.metrics, *quality])))
+    against = [] if candidate.baseline else [f"against {group.baseline}"]
+    rows = [row for name in headline.metrics if (row := candidate.shown.get(name)) is not None]
+    st.caption(words.escape(", ".join([*against, f"n = {max((r.n_rounds for r in rows), default=0)} rounds"])))
     if headline.name != "both":  # the ranking is by the first metric alone
-        for relation, text in relations.items():
-            if names := [p.candidate.variant for p in headline.group.ranked if p.relation == relation and p is not headline.place]:
+        for relation, text in _RELATIONS.items():
+            if names := [p.candidate.variant for p in group.ranked if p.relation == relation and p is not place]:
                 st.caption(words.escape(f"{text}: {', '.join(names)}."))
-    pages.link("experiment", "See how it was measured", {"id": candidate.experiment})
+    refs = dict.fromkeys((VariantRef(candidate.experiment, candidate.position), *_baseline(group)))
+    pages.link("compare", f"Compare with {group.baseline}" if len(refs) > 1 else "See how it was measured", Tray(tuple(refs)).params())
 
 
-def _measured(candidate: Candidate, name: str, baseline: str) -> str:
-    """'Decode throughput 60 tok/s, +100 % against float32: ▲ better, n = 5 rounds'."""
+_RELATIONS = {"not distinguishable": "Not distinguishable from it", "too few rounds": "Too few rounds to tell it from"}
+
+
+def _baseline(group: Group) -> list[VariantRef]:
+    everyone = [*(p.candidate for p in group.ranked), *group.failed, *group.not_measured]
+    return [VariantRef(c.experiment, c.position) for c in everyone if c.baseline][:1]
+
+
+def _measured(candidate: Candidate, name: str) -> str:
+    """'Decode throughput 60 tok/s · +100 % · ▲ better'."""
     row, label = candidate.shown.get(name), METRICS[name].label
+    verdict = words.VERDICT.get(row.verdict, row.verdict) if row else words.STATUS[words.NOT_MEASURED]
     if row is None or row.value is None:
-        return f"{label}: {words.VERDICT.get(row.verdict, row.verdict) if row else words.STATUS[words.NOT_MEASURED]}"
-    change = words.change_text(row.ratio)
-    text = f"{label} {words.value_text(name, row.value)}" + (f", {change} against {baseline}" if change else "")
-    count = f"n = {row.n_rounds} round{'s' * (row.n_rounds != 1)}" if METRICS[name].kind not in ("quality", "fidelity") else f"n = {row.n_samples:,}"
-    return f"{text}: {words.VERDICT.get(row.verdict, row.verdict)}, {count}"
-
+        return f"{label}: {verdict}"
+    return " · ".join(filter(None, (f"{label} {words.value_text(name, row.value)}", words.change_text(row.ratio), verdict)))

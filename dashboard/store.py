@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import queries
 from db.session import connect, migrate
-from engine import analysis, api, settings
+from engine import analysis, api, doctor, settings
 from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
@@ -105,6 +105,7 @@ def with_results() -> pd.DataFrame:
 def _with_results(url: str, token: str) -> pd.DataFrame:
     db = open_database(url)
     found = pd.concat([queries.experiments(db, limit=ADVISED_BY), queries.experiments(db, limit=ADVISED_BY, source="reference")])
+    found["hardware"] = found.get("hardware")  # TODO until m0002
     return found[found["succeeded"] > 0].drop_duplicates("id").reset_index(drop=True)
 
 
@@ -160,6 +161,12 @@ def _queue(url: str, token: str) -> pd.DataFrame:
 def schedulers() -> list[dict[str, Any]]:
     """Those that are alive."""
     return [s for s in queries.schedulers(database()) if s["age_seconds"] <= ALIVE_SECONDS]
+
+
+@st.cache_data(ttl=60, max_entries=1, show_spinner="Looking at this machine")
+def machine() -> dict[str, Any]:
+    """What is here and what is missing; see engine.doctor."""
+    return doctor.examine()
 
 
 @st.cache_data(max_entries=1, show_spinner=False)

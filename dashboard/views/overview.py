@@ -18,42 +18,48 @@ def main() -> None:
     recent = queries.experiments(store.database(), limit=20)
     listed = store.with_results()
     if (listed["source"] == "reference").all():
-        first_run.cards(recent)
+        first_run.cards(listed)
+    lead = _answers(listed)
     left, right = st.columns([2, 1], gap="large")
     with left:
-        lead = _answers(listed)
+        if lead is not None:
+            _behind(*lead)
     with right:
         st.subheader("Now")
-        live.running_now(store.token(lead) if lead else None, lead)
+        live.running_now(store.token(lead[0]) if lead else None, lead[0] if lead else None)
         pages.link("new_experiment", "Start an experiment")
         _list("Yours", recent[recent["source"] != "reference"].head(8))
         _list("Measured by the project", queries.experiments(store.database(), limit=8, source="reference"))
         pages.link("start", "What this machine can do")
 
 
-def _answers(listed: pd.DataFrame) -> str | None:
-    """Draws the answers with the chart and table behind them; the id of the experiment they come from."""
+def _answers(listed: pd.DataFrame) -> tuple[str, str | None] | None:
+    """Draws the three answers; (id of the experiment they come from, the point they are of)."""
     lead_id = headlines.ask(st.query_params, listed)
     if lead_id is None:
-        st.subheader("Best so far")
         st.info("Nothing has been measured yet. The first results appear here as soon as a run has ended.")
         return None
-    together = store.comparable(lead_id)
-    lead, record = together[0], store.record(lead_id)
+    together, record = store.comparable(lead_id), store.record(lead_id)
     assert record is not None, "it was listed, and read by `comparable`"
-    label = headlines.point(lead)
-    words_of = [lead.device, "measured by the project" if record["experiment"]["source"] == "reference" else None, results.status(record)]
-    st.caption(words.escape(" · ".join(filter(None, words_of))))
-    headlines.tiles(answers(together, headlines.budget(), label))
+    point = headlines.point(together[0])
+    source = "measured by the project" if record["experiment"]["source"] == "reference" else ""
+    st.caption(words.escape(" · ".join(filter(None, (together[0].device, source, results.status(record))))))
+    going_on = any(run["status"] in ("queued", "running") for run in record["runs"])
+    headlines.tiles(answers(together, headlines.budget(), point), going_on=going_on)
     usual = headlines.usual(listed)
-    headlines.into_address(lead, str(usual["id"]) if usual else "")
-    summary = store.summary(lead_id)
+    headlines.into_address(together[0], str(usual["id"]) if usual else "")
+    return lead_id, point
+
+
+def _behind(lead_id: str, point: str | None) -> None:
+    """The chart and the table that the answers come from."""
+    record, summary = store.record(lead_id), store.summary(lead_id)
+    assert record is not None
     x, y = results.default_axes(summary, decisive(record))
-    results.trade_off(record, summary, links.ChartView(x, y, label), "overview_tradeoff")
-    results.verdict_table(record, summary, label, "overview_table")
+    results.trade_off(record, summary, links.ChartView(x, y, point), "overview_tradeoff")
+    results.verdict_table(record, summary, point, "overview_table")
     pages.link("advisor", "Ask with your own limits on memory, quality and speed")
     pages.link("experiment", "Samples, intervals, downloads and the link to share", {"id": lead_id})
-    return lead_id
 
 
 def _list(title: str, rows: pd.DataFrame) -> None:
