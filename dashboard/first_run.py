@@ -18,9 +18,10 @@ SHOWN_FIRST = "H200"
 _SMOKE_TEST = "quickstart"
 
 
-def cards(listed: pd.DataFrame) -> None:
-    """listed: experiments with results."""
-    for column, draw in zip(st.columns(3, border=True), (_real_results, _smoke_test, _this_machine), strict=True):
+def cards(listed: pd.DataFrame, *, machine: bool = True) -> None:
+    """listed: experiments with results. machine: also the way to what this machine has."""
+    drawn = (_real_results, _smoke_test, *([_this_machine] if machine else []))
+    for column, draw in zip(st.columns(len(drawn), border=True), drawn, strict=True):
         with column:
             draw(listed)
 
@@ -73,8 +74,8 @@ def environment_check() -> None:
     report = store.machine()
     found = findings(report)
     missing = [f for f in found if f.problem is not None]
-    st.caption(words.escape(f"Python {report['python']}; {len(found) - len(missing)} found, {len(missing)} missing. "
-                            "The same as `python -m engine doctor`, for the machine that serves this page."))  # fmt: skip
+    counts = f"Python {report['python']}; {len(found) - len(missing)} found, {len(missing)} missing on the machine that serves this page."
+    st.caption(f"{words.escape(counts)} In a terminal: `.venv/bin/python -m engine doctor`.")
     what = st.segmented_control("Show", ["Missing", "Found"], default="Missing", required=True, key="machine_show", label_visibility="collapsed")
     shown = missing if what == "Missing" else [f for f in found if f.problem is None]
     show.table(_table(shown), f"What is {str(what).lower()} on this machine.", "machine")

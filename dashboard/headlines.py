@@ -136,6 +136,20 @@ def tiles(found: Sequence[Headline], *, going_on: bool) -> None:
                     pages.link("new_experiment", "Queue what is missing", {"from": headline.from_experiment, "change": "verdict"})
 
 
+def side_by_side(lead: Measured) -> None:
+    """Any variants of the experiment, to be put side by side: the first chosen is what the others are compared with."""
+    names = {i: name for i, (name, _) in enumerate(lead.variants) if i != lead.control}
+    if len(names) < 2:
+        return
+    chosen = st.pills("Or two of your choice, side by side", list(names), selection_mode="multi", format_func=lambda i: words.escape(names[i]),
+                      key=f"answer_pair_{lead.id}")  # fmt: skip
+    if len(chosen) < 2:
+        st.caption("Choose two variants or more.")
+        return
+    refs = tuple(VariantRef(lead.id, i) for i in chosen)
+    pages.link("compare", f"Compare {' with '.join(names[i] for i in chosen)}", Tray(refs, refs[0]).params())
+
+
 def _limit() -> None:
     options = list(dict.fromkeys([*LIMITS, str(st.session_state.get("answer_fits") or USUAL_LIMIT)]))
     st.selectbox("Memory limit", options, key="answer_fits", accept_new_options=True, help="Or write an amount: 6 GB is 6 x 10^9 bytes, 6 GiB 6 x 2^30.")
@@ -152,15 +166,11 @@ def _named(headline: Headline, place: Place, group: Group) -> None:
     against = [] if candidate.baseline else [f"against {group.baseline}"]
     rows = [row for name in headline.metrics if (row := candidate.shown.get(name)) is not None]
     st.caption(words.escape(", ".join([*against, f"n = {max((r.n_rounds for r in rows), default=0)} rounds"])))
-    if headline.name != "both":  # the ranking is by the first metric alone
-        for relation, text in _RELATIONS.items():
-            if names := [p.candidate.variant for p in group.ranked if p.relation == relation and p is not place]:
-                st.caption(words.escape(f"{text}: {', '.join(names)}."))
+    alike = [p.candidate.variant for p in group.ranked if p.relation == "not distinguishable" and p is not place]
+    if alike and headline.name != "both":  # the ranking is by the first metric alone
+        st.caption(words.escape(f"Not distinguishable from it: {', '.join(alike)}."))
     refs = dict.fromkeys((VariantRef(candidate.experiment, candidate.position), *_baseline(group)))
     pages.link("compare", f"Compare with {group.baseline}" if len(refs) > 1 else "See how it was measured", Tray(tuple(refs)).params())
-
-
-_RELATIONS = {"not distinguishable": "Not distinguishable from it", "too few rounds": "Too few rounds to tell it from"}
 
 
 def _baseline(group: Group) -> list[VariantRef]:

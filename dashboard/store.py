@@ -105,7 +105,6 @@ def with_results() -> pd.DataFrame:
 def _with_results(url: str, token: str) -> pd.DataFrame:
     db = open_database(url)
     found = pd.concat([queries.experiments(db, limit=ADVISED_BY), queries.experiments(db, limit=ADVISED_BY, source="reference")])
-    found["hardware"] = found.get("hardware")  # TODO until m0002
     return found[found["succeeded"] > 0].drop_duplicates("id").reset_index(drop=True)
 
 

@@ -46,6 +46,7 @@ def _answers(listed: pd.DataFrame) -> tuple[str, str | None] | None:
     st.caption(words.escape(" · ".join(filter(None, (together[0].device, source, results.status(record))))))
     going_on = any(run["status"] in ("queued", "running") for run in record["runs"])
     headlines.tiles(answers(together, headlines.budget(), point), going_on=going_on)
+    headlines.side_by_side(together[0])
     usual = headlines.usual(listed)
     headlines.into_address(together[0], str(usual["id"]) if usual else "")
     return lead_id, point

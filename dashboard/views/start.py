@@ -10,7 +10,7 @@ from dashboard import first_run, show, store
 def main() -> None:
     st.title("Get started")
     show.scheduler_state()
-    first_run.cards(store.with_results())
+    first_run.cards(store.with_results(), machine=False)
     st.header("This machine", divider="gray")
     first_run.environment_check()
 

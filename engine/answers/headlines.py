@@ -60,7 +60,7 @@ def headlines(together: Sequence[Measured], budget_bytes: float, point: str | No
     asked: list[tuple[Name, str, tuple[str, ...], Question]] = [
         ("smallest", f"Smallest, {kept}" if random else f"Smallest {kept}", (memory,), Question("memory", memory, max_quality_loss=loss)),
         ("fastest", f"Fastest that fits {_size(budget_bytes)}", (lead.decides.speed, fits), Question("speed", fits, budget_bytes)),
-        ("both", f"Best on both, {kept}", (lead.decides.speed, memory), Question("speed", memory, max_quality_loss=loss)),
+        ("both", f"Best on both (Pareto), {kept}", (lead.decides.speed, memory), Question("speed", memory, max_quality_loss=loss)),
     ]  # fmt: skip
     return [_answer(name, text, metrics, question, together, label) for name, text, metrics, question in asked]
 
