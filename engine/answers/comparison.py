@@ -18,7 +18,7 @@ from engine.comparability import NOT_RECORDED, conditions
 from engine.decisive import Decisive, decisive
 from engine.measurement import Point
 from engine.metrics import METRICS
-from engine.record import Record, base_position
+from engine.record import Record, base_position, device_memory_bytes
 from engine.variant_ref import VariantRef
 from engine.verdicts import without_value
 
@@ -170,7 +170,7 @@ def device_of(record: Record) -> Device:
     used = next((r["environment"] for r in record["runs"] if r["environment"]), None)
     facts = record["environments"].get(used, {})
     experiment = record["experiment"]
-    return Device(str(facts.get("device") or experiment["bound_device"] or experiment["device"]), facts.get("device_kind"), facts.get("device_memory_bytes"))
+    return Device(str(facts.get("device") or experiment["bound_device"] or experiment["device"]), facts.get("device_kind"), device_memory_bytes(record))
 
 
 def joined(records: Mapping[str, Record], columns: Sequence[Column]) -> Record:
