@@ -93,6 +93,8 @@ def open_page() -> Callable[..., AppTest]:
         page = AppTest.from_file(str(REPOSITORY / "dashboard" / "main.py"), default_timeout=60)
         for name, value in params.items():
             page.query_params[name] = value
+        if view == "new_experiment":  # a page whose address is not its file's name is known after a run only
+            page.run()
         if view != "overview":
             page.switch_page(f"views/{view}.py")
         page.run()

@@ -87,7 +87,7 @@ def test_an_amount_that_is_none_is_said_and_the_usual_one_shown(db: Engine, expe
         headlines.ask({}, store.with_results())
         st.write(headlines.budget())
 
-    found = AppTest.from_function(page).run()
+    found = AppTest.from_function(page, default_timeout=60).run()
     assert not found.exception
     assert "much is not an amount; write 24 GB. Shown is 24 GB." in texts(found) and "24000000000.0" in texts(found)
 
