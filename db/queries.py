@@ -125,7 +125,7 @@ def schedulers(db: Engine) -> list[dict[str, Any]]:
 
 
 def change_token(db: Engine, experiment_id: str | None = None) -> str:
-    """Changes whenever the queue does: what is queued or runs, and how far it is.
+    """Changes whenever the queue does, what is queued or runs and how far it is, and when somebody edits what is said of an experiment.
 
     With an experiment: changes only when one of its runs begins or ends, somebody edits what is said of it, or the whole of it
     is deleted and stored again: that is, when its page changes.
@@ -140,7 +140,7 @@ def change_token(db: Engine, experiment_id: str | None = None) -> str:
     of_runs = select(Run.status, func.count(), func.sum(Run.beat), func.min(Run.id), func.max(Run.id))
     open_runs = of_runs.where(Run.status.in_(("queued", "running"))).group_by(Run.status)
     with reading(db) as connection:
-        number = connection.execute(select(func.count(), func.max(Experiment.created_at)).select_from(Experiment)).one()
+        number = connection.execute(select(func.count(), func.max(Experiment.created_at), func.sum(Experiment.edits)).select_from(Experiment)).one()
         return str([tuple(map(str, number)), sorted(tuple(map(str, row)) for row in connection.execute(open_runs))])
 
 

@@ -32,8 +32,9 @@ def test_changes_are_stored_and_counted(db: Engine) -> None:
 
 def test_an_edit_changes_the_token_of_its_experiment_alone(db: Engine) -> None:
     one, other = enqueue(db), enqueue(db)
-    before = queries.change_token(db, one), queries.change_token(db, other)
+    before, everything = (queries.change_token(db, one), queries.change_token(db, other)), queries.change_token(db)
     edits.change(db, [one], {"title": "New"})
+    assert queries.change_token(db) != everything, "lists have news too"
     assert queries.change_token(db, one) != before[0] and queries.change_token(db, other) == before[1]
 
 
