@@ -84,6 +84,11 @@ def measured_text(metric: str, value: Any, low: Any, high: Any) -> str:
     return f"{text} ({value_text(metric, low)} to {value_text(metric, high)})"
 
 
+def count(number: int, thing: str) -> str:
+    """'1 run', '1,200 runs'."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def change_text(ratio: Any) -> str:
     """Ratio to the baseline as a change: 0.25 -> '−75 %', 1.0 -> '±0 %', 2.4 -> '+140 %'. Empty where there is none."""
     ratio = number(ratio)

@@ -153,6 +153,12 @@ def arrived_since(db: Engine, wanted: Filter, moment: datetime) -> int:
         return int(connection.execute(select(func.count()).where(Experiment.stored_at > moment, *matching.values())).scalar_one())
 
 
+def tags(db: Engine) -> list[str]:
+    """Every tag that some experiment has, in order."""
+    with reading(db) as connection:
+        return list(connection.execute(select(ExperimentTag.tag).distinct().order_by(ExperimentTag.tag)).scalars())
+
+
 def _rows(connection: Connection, which: Select[Any] | Sequence[str]) -> pd.DataFrame:
     ids = list(which) if not isinstance(which, Select) else list(connection.execute(which).scalars())
     listed = select(
@@ -173,7 +179,10 @@ def _rows(connection: Connection, which: Select[Any] | Sequence[str]) -> pd.Data
                     "runs": sum(counts[i].values()), **{s: counts[i].get(s, 0) for s in STATUSES}}
         for i in ids if i in found
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for name in ("owner", "hardware"):  # else pandas makes a missing text NaN
+        frame[name] = pd.Series([row[name] for row in rows], dtype="object")
+    return frame
 
 
 def _names(connection: Connection, table: type[ExperimentTag] | type[ExperimentTechnique], ids: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -21,6 +21,7 @@ _SAMPLES = (
     "experiment_id", "device", "variant", "round", "kind", "run_status", "metric", "unit", "point",
     "sample", "warmup", "value",
 )  # fmt: skip
+_ROWS_AT_ONCE = 500
 # A cell that begins so is a formula to some spreadsheet program.
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\n")
 
@@ -72,12 +73,22 @@ def _sample_rows(record: Record) -> Iterator[list[Any]]:
                 yield from ([*start, *of, index, warmup, value] for index, value in enumerate(values))
 
 
-def _csv(header: Sequence[str], body: Iterable[Iterable[Any]]) -> str:
+def csv_chunks(header: Sequence[str], body: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """A CSV file in pieces of some hundred rows, so that a long one is never whole in memory."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in body)
-    return out.getvalue()
+    for number, row in enumerate(body, start=1):
+        writer.writerow([_cell(value) for value in row])
+        if number % _ROWS_AT_ONCE == 0:
+            yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+    yield out.getvalue()
+
+
+def _csv(header: Sequence[str], body: Iterable[Iterable[Any]]) -> str:
+    return "".join(csv_chunks(header, body))
 
 
 def _cell(value: Any) -> Any:

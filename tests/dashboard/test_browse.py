@@ -1,0 +1,340 @@
+"""The Experiments page: what an address says is what is shown, rows and controls; ticks keep to their experiments; nothing moves by itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, update
+from streamlit.testing.v1 import AppTest
+
+from dashboard.browse import actions, address, table
+from dashboard.browse.address import MOST_CHOSEN, USUAL_COLUMNS, View
+from db import edits, queue
+from db.edits import current
+from db.filter import Filter
+from db.records import import_record
+from db.tables import Experiment, utc_now
+from engine import api, settings
+from engine.presets import parse_spec
+from tests.dashboard.conftest import HOSTILE, finished, texts
+
+Ids = dict[str, str]
+
+
+def submit(db: Engine, title: str, *variants: str, owner: str = "ada", **changes: Any) -> str:
+    spec = parse_spec({"title": title, "model": "tiny-llama", "rounds": 3, "variants": list(variants or ("bfloat16",))} | changes)
+    return api.submit(db, spec, owner=owner)
+
+
+def set_row(db: Engine, experiment: str, **values: Any) -> None:
+    with db.begin() as connection:
+        connection.execute(update(Experiment).where(Experiment.id == experiment).values(**values))
+
+
+@pytest.fixture
+def three(db: Engine, experiment: str) -> Ids:
+    """Ids by title: "old" is finished and imported; "mid" and "new" wait, of different owners and techniques."""
+    found = {"old": experiment, "mid": submit(db, "mid"), "new": submit(db, "new", "float16", owner="grace")}
+    edits.change(db, [experiment], {"title": "old"})
+    edits.add_tags(db, [found["old"], found["mid"]], ["paper"])
+    for days, title in enumerate(("new", "mid", "old")):
+        set_row(db, found[title], created_at=utc_now() - timedelta(days=days))
+    return found
+
+
+def open_list(**params: str | list[str]) -> AppTest:
+    """As a visitor who comes by a link."""
+    page = AppTest.from_file(str(settings.REPOSITORY / "dashboard" / "main.py"), default_timeout=60)
+    page.switch_page("views/experiments.py")
+    for name, value in params.items():
+        page.query_params[name] = value
+    return rerun(page)
+
+
+def rerun(page: Any) -> AppTest:
+    page.run()
+    assert not page.exception, page.exception[0].value
+    return page
+
+
+def titles(page: AppTest) -> list[str]:
+    return [link.partition("#")[2] for link in page.dataframe[0].value["title"]] if page.dataframe else []
+
+
+def said(page: AppTest) -> dict[str, list[str]]:
+    """What the page's address says."""
+    return {name: value if isinstance(value, list) else [value] for name, value in page.query_params.items()}
+
+
+def held(page: AppTest, key: str, otherwise: Any) -> Any:
+    return page.session_state[key] if key in page.session_state else otherwise  # noqa: SIM401 - it has no `get`
+
+
+def controls(page: AppTest) -> dict[str, Any]:
+    kinds = ("button_group", "selectbox", "multiselect", "text_input", "date_input")
+    found = {w.key: w.value for kind in kinds for w in page.get(kind) if w.key and w.key != "browse_tags"}
+    return found | {"page": held(page, "browse_page", None)}
+
+
+def tick(page: AppTest, *rows: int) -> AppTest:
+    """AppTest cannot click in a table: what its callback does is done here; tests/browser clicks for real."""
+    view = held(page, "browse_view", View())
+    view = replace(view, chosen=table.chosen_now(view.chosen, page.session_state["browse_ids"], rows))
+    page.session_state["browse_view"], page.session_state["browse_changed"] = view, True
+    return rerun(page)
+
+
+def ticked(page: AppTest) -> list[str]:
+    return [titles(page)[row] for row in page.session_state["browse_table"]["selection"]["rows"]]
+
+
+def test_an_empty_database_gives_a_next_step(db: Engine) -> None:
+    page = open_list()
+    assert "There are no experiments yet" in texts(page) and not page.dataframe and not page.sidebar.get("button_group")
+
+
+def test_all_are_there_newest_first_with_what_was_measured(three: Ids) -> None:
+    page = open_list()
+    assert titles(page) == ["new", "mid", "old"] and "1 to 3 of 3 · in 1 something did not fit" in texts(page)
+    assert list(page.dataframe[0].value.columns) == ["title", *USUAL_COLUMNS]
+    row = page.dataframe[0].value.iloc[2]
+    assert row["title"] == f"experiment?id={three['old']}#old"
+    assert (row["status"], row["model"], row["device"]) == ("✔ finished: 1 failed, 5 out of memory", "smollm2-135m", "a test machine")
+    assert row["fastest"].startswith("small: 60 tok/s, perplexity 32.2") and row["smallest"].startswith("small: 95.4 MiB, perplexity 32.2")
+    assert said(page) == {}
+
+
+FULL: dict[str, str | list[str]] = {
+    "q": "l", "status": ["finished", "queued"], "model": ["smollm2-135m", "tiny-llama"], "technique": ["float16", "bfloat16"],
+    "workload": "generation", "device": ["a test machine", "cpu"], "tag": "paper", "owner": ["ada", "grace"], "source": ["local", "imported"],
+    "from": "2020-01-01", "to": "2999-01-01", "archived": "all", "sort": "title", "size": "20", "columns": "id,tags", "more": "model",
+}  # fmt: skip
+
+
+def test_a_link_shows_in_a_clean_session_what_it_showed_in_another(db: Engine, three: Ids) -> None:
+    """Every control is set by a click, the address that comes of it is opened by somebody else."""
+    first = open_list()
+    first.text_input(key="browse_q").set_value("i").run()
+    first.button_group(key="browse_model").set_value(["tiny-llama"]).run()
+    first.button_group(key="browse_technique").set_value(["bfloat16", "float16"]).run()
+    first.button_group(key="browse_archived").set_value("all").run()
+    first.date_input(key="browse_first").set_value(date(2020, 1, 2)).run()
+    first.date_input(key="browse_last").set_value(date(2030, 1, 2)).run()
+    first.selectbox(key="browse_sort").select("created").run()
+    first.selectbox(key="browse_size").select(20).run()
+    first.button_group(key="browse_columns").set_value(["id", "owner"]).run()
+    tick(first, 0)
+    link = said(first)
+    assert set(link) == {"q", "model", "technique", "archived", "from", "to", "sort", "size", "columns", "chosen"}
+    second = open_list(**link)
+    assert titles(second) == titles(first) == ["mid", "new"] and ticked(second) == ticked(first) == ["mid"]
+    assert controls(second) == controls(first) and said(second) == link
+    assert second.dataframe[0].value.equals(first.dataframe[0].value) and list(second.dataframe[0].value.columns) == ["title", "owner", "id"]
+
+
+def test_every_word_of_the_grammar_reaches_its_control(db: Engine, three: Ids) -> None:
+    set_row(db, three["old"], owner="ada")
+    page = open_list(**{k: v for k, v in FULL.items() if k != "technique"})
+    assert titles(page) == ["mid", "old"]
+    assert said(page) == {k: v if isinstance(v, list) else [v] for k, v in FULL.items() if k != "technique"}
+    shown = controls(page)
+    assert shown["browse_status"] == ["queued", "finished"], "in the order of the choices"
+    assert {k: shown[f"browse_{k}"] for k in ("model", "device", "tag", "owner", "source", "q", "archived", "sort", "size", "columns", "workload")} == {
+        "model": ["smollm2-135m", "tiny-llama"], "device": ["a test machine", "cpu"], "tag": ["paper"], "owner": ["ada", "grace"],
+        "source": ["imported", "local"], "q": "l", "archived": "all", "sort": "title", "size": 20, "columns": ["tags", "id"],
+        "workload": ["generation"],
+    }  # fmt: skip
+    assert (shown["browse_first"], shown["browse_last"]) == (date(2020, 1, 1), date(2999, 1, 1))
+
+
+def test_filters_are_echoed_as_pills_that_take_them_away(three: Ids) -> None:
+    page = open_list(q="d", owner=["ada", "grace"], status="queued", page="1")
+    assert [b.label.replace("\\", "") for b in page.button if b.key and b.key.startswith("browse_drop_")] == ["Search: d", "Status: ○ queued", "Owner: ada", "Owner: grace"]
+    assert titles(page) == ["mid"] and page.button(key="browse_clear").label == "Clear all (4)"
+    page.button(key="browse_drop_q_d").click().run()
+    assert titles(page) == ["new", "mid"] and page.text_input(key="browse_q").value == ""
+    page.button(key="browse_drop_owner_ada").click().run()
+    assert titles(page) == ["new"] and said(page) == {"owner": ["grace"], "status": ["queued"]}
+    page.button(key="browse_clear").click().run()
+    assert titles(page) == ["new", "mid", "old"] and said(page) == {} and page.button(key="browse_clear").disabled
+    page.button(key="browse_finished").click().run()
+    assert titles(page) == ["old"] and said(page) == {"status": ["finished"]}
+
+
+def test_what_a_link_cannot_ask_for_is_named(three: Ids) -> None:
+    page = open_list(status="sleeping", sort="-created", columns="owner,secrets", page="two", chosen="no/id")
+    shown = texts(page)
+    for problem in ("status: 'sleeping' is not known", "columns: 'secrets' is no column",
+                    "page: 'two' is no number", "chosen: 'no/id' cannot be an id"):  # fmt: skip
+        assert f"The link asked for what cannot be. {problem}" in shown
+    assert titles(page) == ["new", "mid", "old"]
+    page.button_group(key="browse_owner").set_value(["ada"]).run()
+    assert "cannot be" not in texts(page), "said once"
+
+
+def test_what_matches_nothing_names_the_filter_that_takes_most_away(db: Engine, three: Ids) -> None:
+    page = open_list(q="old", owner="grace", model="of-nobody")
+    assert "No experiment matches all of these filters" in texts(page) and "No single one of them is to blame" in texts(page)
+    page = open_list(owner="nobody", tag="paper")
+    assert "Owner: nobody takes most away. Without it there are 2 experiments." in texts(page)
+    page.button(key="browse_drop_most").click().run()
+    assert titles(page) == ["mid", "old"] and said(page) == {"tag": ["paper"]}
+    edits.change(db, list(three.values()), {"archived": True})
+    page = open_list()
+    assert "Archive: not archived takes most away. Without it there are 3 experiments." in texts(page)
+    page.button(key="browse_drop_most").click().run()
+    assert titles(page) == ["new", "mid", "old"] and said(page) == {"archived": ["all"]}
+
+
+def test_an_experiment_that_comes_in_moves_neither_rows_nor_ticks(db: Engine, three: Ids) -> None:
+    page = tick(open_list(), 0, 2)
+    assert ticked(page) == ["new", "old"] and said(page) == {"chosen": [f"{three['new']},{three['old']}"]}
+    newest = submit(db, "newest")
+    rerun(page)
+    assert titles(page) == ["new", "mid", "old"] and ticked(page) == ["new", "old"]
+    assert page.button(key="browse_refresh").label == "1 new experiment · Refresh"
+    page.button(key="browse_refresh").click().run()
+    assert titles(page) == ["newest", "new", "mid", "old"] and ticked(page) == ["new", "old"]
+    assert "browse_refresh" not in [b.key for b in page.button]
+    tick(page, 0, 1, 3)
+    page.selectbox(key="browse_sort").select("title").run()
+    assert titles(page) == ["mid", "new", "newest", "old"] and ticked(page) == ["new", "newest", "old"]
+    page.button_group(key="browse_owner").set_value(["grace"]).run()
+    assert titles(page) == ["new"] and len(said(page)["chosen"][0].split(",")) == 3, "those out of sight stay ticked"
+    queue.delete_experiment(db, newest)
+    rerun(page)
+    assert f"1 experiment of those chosen no longer exist: {newest}" in texts(page).replace("\\", "")
+    page.button(key="browse_none").click().run()
+    assert said(page) == {"owner": ["grace"], "sort": ["title"]}
+
+
+def test_ticks_by_position_become_ids() -> None:
+    assert table.chosen_now((), ["a", "b", "c"], [2, 0]) == ("c", "a")
+    assert table.chosen_now(("hidden", "a"), ["a", "b"], [1]) == ("hidden", "b")
+    assert table.chosen_now(("a",), ["a"], [0, 9]) == ("a",), "a position that is no longer there"
+    assert len(table.chosen_now((), [str(i) for i in range(500)], range(500))) == MOST_CHOSEN
+
+
+def test_the_ticked_are_tagged_archived_and_compared(db: Engine, three: Ids) -> None:
+    page = open_list(chosen=f"{three['mid']},{three['old']}")
+    page.session_state["browse_tags"] = ["Weekly "]
+    page.button(key="browse_tags_add").click().run()
+    assert "Added weekly: 2 experiments" in texts(page)
+    assert [current(db, three[t])["tags"] for t in ("new", "mid", "old")] == [[], ["paper", "weekly"], ["paper", "weekly"]]  # type: ignore[index]
+    page.session_state["browse_tags"] = ["paper"]
+    page.button(key="browse_tags_remove").click().run()
+    assert current(db, three["old"])["tags"] == ["weekly"]  # type: ignore[index]
+    page.session_state["browse_tags"] = []
+    page.button(key="browse_tags_add").click().run()
+    assert "tags: 0 are given" in texts(page)
+    page.button(key="browse_compare").click().run()
+    assert said(page)["variants"] == [",".join([*(f"{three['mid']}.{p}" for p in range(2)), *(f"{three['old']}.{p}" for p in range(3))])]
+    page.button(key="browse_archive").click().run()
+    assert titles(page) == ["new"] and "2 experiments archived" in texts(page)
+    assert page.button(key="browse_archive").disabled
+    page.button(key="browse_unarchive").click().run()
+    assert titles(page) == ["new", "mid", "old"]
+
+
+def test_a_read_only_page_shows_and_downloads_but_changes_nothing(three: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_READ_ONLY", "1")
+    page = open_list(chosen=three["old"])
+    for key in ("browse_archive", "browse_tags_add", "browse_tags_remove"):
+        assert page.button(key=key).disabled
+    assert not page.button(key="browse_compare").disabled and titles(page) == ["new", "mid", "old"]
+
+
+def test_pages_are_turned_and_one_beyond_the_last_is_the_last(db: Engine, three: Ids) -> None:
+    page = open_list(size="2")
+    assert titles(page) == ["new", "mid"] and "1 to 2 of 3" in texts(page)
+    page = open_list(size="2", page="2")
+    assert titles(page) == ["old"] and page.session_state["browse_page"] == 2
+    page = open_list(size="2", page="77")
+    assert titles(page) == ["old"] and "3 to 3 of 3" in texts(page)
+
+
+def test_the_download_has_as_many_rows_as_its_button_says(db: Engine, three: Ids) -> None:
+    page = open_list(size="1", owner=["ada", "grace"])
+    label = next(e.label for e in page.get("download_button"))
+    assert label == "CSV · 2 experiments"
+    set_row(db, three["new"], title="=HYPERLINK(1)")
+    rows = list(csv.DictReader(io.StringIO(actions.csv_of(Filter(owner=("ada", "grace")))().decode())))
+    assert [r["title"] for r in rows] == ["'=HYPERLINK(1)", "mid"]
+    assert rows[1]["link"] == f"http://127.0.0.1:8501/experiment?id={three['mid']}" and rows[1]["status"] == "queued"
+    assert (rows[1]["tags"], rows[1]["owner"], rows[1]["techniques"], rows[1]["variants"]) == ("paper", "ada", "bfloat16", "2")
+
+
+def test_long_facets_show_some_values_and_all_when_asked(db: Engine) -> None:
+    for number in range(11):
+        edits.add_tags(db, [submit(db, f"e{number}")], [f"tag {number:02}"])
+    page = open_list(tag="tag 10")
+    assert page.button(key="browse_more_tag").label == "2 more"
+    assert [o.content for o in page.button_group(key="browse_tag").proto.options][-1] == "tag 10 · 1", "what is ticked is always there"
+    page.button(key="browse_more_tag").click().run()
+    assert len(page.button_group(key="browse_tag").proto.options) == 11 and said(page)["more"] == ["tag"]
+
+
+def test_text_of_others_is_no_markdown(db: Engine) -> None:
+    experiment = import_record(db, finished(HOSTILE), "imported")
+    edits.add_tags(db, [experiment], [HOSTILE[:40]])
+    page = open_list(tag=HOSTILE[:40])
+    assert len(titles(page)) == 1
+    labels = [b.label for b in page.button] + [o.content for g in page.get("button_group") for o in g.proto.options]
+    assert not [t for t in labels if "<img" in t.replace("\\<", "")]
+    assert any("onerror" in t for t in labels)
+
+
+def test_a_fast_click_that_comes_with_an_old_address_loses_nothing(three: Ids) -> None:
+    page = open_list()
+    page.button_group(key="browse_owner").set_value(["ada"]).run()
+    del page.query_params["owner"]  # the browser had not heard of the first click
+    page.selectbox(key="browse_sort").select("title").run()
+    assert said(page) == {"owner": ["ada"], "sort": ["title"]} and titles(page) == ["mid"]
+
+
+def test_back_shows_what_was_there(three: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = open_list()
+    page.button_group(key="browse_owner").set_value(["ada"]).run()
+    monkeypatch.setattr("dashboard.browse.state.STALE_SECONDS", 0.0)  # a while later
+    del page.query_params["owner"]
+    rerun(page)
+    assert titles(page) == ["new", "mid", "old"] and page.button_group(key="browse_owner").value == []
+
+
+def test_who_comes_back_from_another_page_finds_what_was_left(three: Ids) -> None:
+    page = open_list(owner="ada")
+    page.switch_page("views/queue.py")
+    for name in list(page.query_params):
+        del page.query_params[name]
+    rerun(page).switch_page("views/experiments.py")
+    assert titles(rerun(page)) == ["mid"] and said(page) == {"owner": ["ada"]}
+
+
+def test_the_page_asks_few_questions_and_reads_no_samples(db: Engine, three: Ids) -> None:
+    counts = []
+    open_list()  # brings the schema up to date
+    for _ in range(2):
+        found: list[str] = []
+
+        def note(_: Any, __: Any, statement: str, *___: Any, found: list[str] = found) -> None:
+            found.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        page = open_list(owner="ada")
+        event.remove(Engine, "before_cursor_execute", note)
+        assert page.dataframe
+        asked = [s for s in found if s.lstrip().upper().startswith(("SELECT", "WITH"))]
+        assert not [s for s in asked for large in ("samples", "warmups", "log_tail", "evidence", "spec", "facts") if f".{large}" in s]
+        counts.append(len(asked))
+        for number in range(8):
+            submit(db, f"more {number}")
+    assert counts == [13, 13]
+
+
+def test_the_address_of_the_page_is_the_grammar_of_the_routes() -> None:
+    assert {p.name for p in address.GRAMMAR}.isdisjoint(address.OF_THE_PAGE) and set(FULL) < set(address.NAMES)
