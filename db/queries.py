@@ -84,7 +84,8 @@ def _measurements(connection: Connection, experiment_id: str, samples: str) -> d
 def experiments(db: Engine, limit: int = 50, offset: int = 0, source: str | None = None) -> pd.DataFrame:
     """Newest first, of one source or all: id, title, model, workload, device, source, created_at, runs, and how many runs have each status."""
     columns = ["id", "title", "model", "workload", "device", "hardware", "source", "created_at", "runs", *STATUSES]
-    newest = select(Experiment.__table__).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit).offset(offset)
+    wanted = [c for c in Experiment.__table__.c if c.name not in ("spec", "note")]  # long, and of no use in a list
+    newest = select(*wanted).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit).offset(offset)
     if source is not None:
         newest = newest.where(Experiment.source == source)
     with reading(db) as connection:
