@@ -64,11 +64,13 @@ def test_on_a_cpu_weights_alone_are_asked_about() -> None:
 
 
 def test_every_variant_has_a_prediction_at_its_most_demanding_point() -> None:
-    found = {p.variant: p for p in guard.predicted(spec(variants=["float16", "bnb_4bit", "torch_compile"]), [gpu(24)])}
+    offloading = {"name": "offload", "stack": ["bfloat16", {"technique": "fsdp", "options": {"cpu_offload": True}}]}
+    found = {p.variant: p for p in guard.predicted(spec(variants=["float16", "bnb_4bit"]), [gpu(24)])}
     assert found["float16"].fits is False and "batch 32" in found["float16"].text and found["float16"].bytes_ > 22 * 2**30
     assert found["bnb_4bit"].bytes_ < found["float16"].bytes_
-    unknown = found["torch_compile"]
-    assert (unknown.bytes_, unknown.fits) == (None, None) and "torch_compile has no memory formula" in unknown.text
+    training = {"baseline": "bfloat16", "variants": ["bfloat16", offloading], "workload": "training_step"}
+    unknown = guard.predicted(spec(**training), [gpu(140)])[1]
+    assert (unknown.variant, unknown.bytes_, unknown.fits) == ("offload", None, None) and "has no memory formula" in unknown.text
 
 
 def test_on_a_cpu_and_on_no_device_at_all_weights_alone_are_predicted() -> None:
