@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db import queries
+from db import listing, queries
+from db.filter import Filter
 from db.session import connect, migrate
 from engine import export
 from engine.analysis import IMPORTED, rows, summary
@@ -113,7 +114,7 @@ def test_it_is_stored_once_whatever_the_file_is_called(db: Engine, name: str) ->
     assert [r.value for r in rows(stored)] == [r.value for r in rows(foreign(name))]
     assert [r.n_samples for r in rows(stored)] == [r.n_samples for r in rows(foreign(name))]
     assert summary(stored)["verdict"].eq(IMPORTED).all() and f",{IMPORTED}\n" in export.summary_csv(stored)
-    (row,) = queries.experiments(db).to_dict("records")
+    (row,) = listing.experiments(db, Filter()).to_dict("records")
     assert row["source"] == "imported" and "(imported from " in row["title"]
 
 
