@@ -21,7 +21,9 @@ OPEN = ("queued", "running")
 
 @dataclass(frozen=True)
 class OpenExperiment:
-    """counts: {status: runs}. left: {kind: queued runs}. seconds: {kind: mean of the ended runs}. first: the id that decides its turn.
+    """device: for people. wanted: what was asked for; bound: the one device that it stays on, once it has begun.
+
+    counts: {status: runs}. left: {kind: queued runs}. seconds: {kind: mean of the ended runs}. first: the id that decides its turn.
 
     running: {run_id, variant, round, kind, phase, started_at, cancel, scheduler, device} of each run that goes on.
     """
@@ -32,6 +34,7 @@ class OpenExperiment:
     model: str
     device: str
     wanted: str
+    bound: str | None
     first: int
     counts: dict[str, int]
     left: dict[str, int]
@@ -57,7 +60,8 @@ def open_experiments(db: Engine) -> list[OpenExperiment]:
         if not by_experiment:
             return []
         ended = _ended(connection, list(by_experiment))
-        columns = (Experiment.id, Experiment.title, Experiment.owner, Experiment.model, device.label("device"), Experiment.device.label("wanted"))
+        of = Experiment
+        columns = (of.id, of.title, of.owner, of.model, device.label("device"), of.device.label("wanted"), of.bound_device)
         found = connection.execute(select(*columns).where(Experiment.id.in_(by_experiment))).all()
     made = [_made(e, by_experiment[e.id], ended[e.id]) for e in found]
     return sorted(made, key=lambda e: ("running" not in e.counts, e.first))
@@ -79,7 +83,7 @@ def _made(experiment: Any, rows: Sequence[Any], ended: Sequence[Any]) -> OpenExp
         if row.seconds is not None:
             timed[row.kind].append((float(row.seconds), row.timed))
     return OpenExperiment(
-        experiment.id, experiment.title, experiment.owner, experiment.model, experiment.device, experiment.wanted,
+        experiment.id, experiment.title, experiment.owner, experiment.model, experiment.device, experiment.wanted, experiment.bound_device,
         first=min(row.first for row in rows), counts=dict(counts), left={r.kind: r.runs for r in rows if r.status == "queued"},
         seconds={kind: sum(s for s, _ in found) / max(sum(n for _, n in found), 1) for kind, found in timed.items()},
     )  # fmt: skip

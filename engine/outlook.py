@@ -32,19 +32,21 @@ class Outlook:
 
 
 def outlook(waiting: Sequence[OpenExperiment], past: Past, now: datetime) -> list[Outlook]:
-    """waiting: in the order of their turn. Experiments for different devices do not wait for each other."""
-    queues: dict[str, list[float | None]] = defaultdict(list)
+    """waiting: in the order of their turn. Experiments for different devices do not wait for each other; what has not begun waits for
+    whichever of the fitting devices that others wait for has the fewest before it."""
+    queues: dict[str, list[float | None]] = {}
     runs: dict[str, int] = defaultdict(int)
     found = []
     for experiment in waiting:
         known = expected(experiment, past)
         own = _seconds(experiment, known, now)
-        ahead = queues[experiment.device]
+        where = _queue(experiment, queues)
+        ahead = queues.setdefault(where, [])
         starts = None if any(s is None for s in ahead) else sum(s for s in ahead if s is not None)
         running = bool(experiment.running)
-        found.append(Outlook(0 if running else len(ahead) + 1, runs[experiment.device], 0.0 if running else starts, own))
+        found.append(Outlook(0 if running else len(ahead) + 1, runs[where], 0.0 if running else starts, own))
         ahead.append(own)
-        runs[experiment.device] += sum(experiment.left.values())
+        runs[where] += sum(experiment.left.values())
     return found
 
 
@@ -60,6 +62,15 @@ def left_of_run(started_at: datetime | None, kind: str, known: Mapping[str, floa
     if kind not in known or started_at is None:
         return None
     return max(known[kind] - (now - started_at).total_seconds(), 0.0)
+
+
+def _queue(experiment: OpenExperiment, queues: Mapping[str, Sequence[float | None]]) -> str:
+    """The device that it is bound to; else a fitting one: `cpu` is answered by here/cpu, `cuda` by here/cuda:0."""
+    if experiment.bound:
+        return experiment.bound
+    names = {key: key.rpartition("/")[2] for key in queues}
+    fitting = [key for key, name in names.items() if experiment.wanted in (key, name, name.partition(":")[0])]
+    return min(fitting, key=lambda key: len(queues[key]), default=experiment.wanted)
 
 
 def _seconds(experiment: OpenExperiment, known: Mapping[str, float], now: datetime) -> float | None:

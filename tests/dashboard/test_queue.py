@@ -48,7 +48,7 @@ def test_each_experiment_has_its_turn_its_counts_and_the_time_it_will_take(db: E
     assert re.fullmatch(r"1 done, 1 running, 3 queued, 1 did not fit, about [67]\d s left", bars[0]) or bars[0].endswith("about 80 s left")
     assert bars[1] == "6 queued, about 2 min left", "as long as those of the same model took"
     assert "it runs now" in words and "position 2, 3 runs are before it" in words and "starts in about" in words
-    assert "last sign of life 0 s ago" in words
+    assert re.search(r"last sign of life \d+ s ago", words)
     assert first in "".join(links(page).values())
 
 

@@ -11,10 +11,10 @@ from engine.outlook import outlook
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 
 
-def waiting(name: str, left: dict[str, int], seconds: dict[str, float] | None = None, device: str = "here/cpu", running: float | None = None) -> Any:
+def waiting(name: str, left: dict[str, int], seconds: dict[str, float] | None = None, device: str | None = "here/cpu", running: float | None = None) -> Any:
     """running: for how many seconds a speed run of it has been going on."""
     runs = () if running is None else ({"started_at": NOW - timedelta(seconds=running), "kind": "speed"},)
-    return OpenExperiment(name, name, None, "a model", device, "cpu", 1, {}, left, seconds or {}, runs)
+    return OpenExperiment(name, name, None, "a model", "a CPU", "cpu", device, 1, {}, left, seconds or {}, runs)
 
 
 def nothing(model: str, device: str) -> dict[str, float]:
@@ -50,3 +50,10 @@ def test_without_own_times_those_of_the_past_count_and_a_kind_without_any_is_as_
 def test_where_nothing_was_timed_nothing_is_said_of_it_nor_of_what_waits_for_it() -> None:
     first, second = outlook([waiting("a", {"speed": 1}), waiting("b", {"speed": 1}, {"speed": 5.0})], nothing, NOW)
     assert first.seconds_left is None and second.starts_in is None and second.seconds_left == 5.0
+
+
+def test_what_has_not_begun_waits_for_the_fitting_device_with_the_fewest_before_it() -> None:
+    busy = [waiting("a", {"speed": 9}, {"speed": 10.0}, device="there/cpu"), waiting("b", {"speed": 1}, {"speed": 10.0}, device="here/cpu"),
+            waiting("c", {"speed": 1}, {"speed": 10.0}, device="there/cpu")]  # fmt: skip
+    *_, last = outlook([*busy, waiting("d", {"speed": 1}, {"speed": 10.0}, device=None)], nothing, NOW)
+    assert (last.position, last.starts_in) == (2, 10.0)
