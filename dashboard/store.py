@@ -121,9 +121,14 @@ def counts_without(wanted: Filter) -> dict[str, int]:
 
 
 def best_figures(frame: pd.DataFrame) -> dict[str, BestFigures]:
-    """Of the rows of `experiments`."""
-    workloads = dict(zip(frame["id"], frame["workload"], strict=True))
-    return best.best_figures(listing.measured_values(database(), list(workloads), best.metrics_for(workloads.values())), workloads)
+    """Of the rows of `experiments`; a tick in the table reads nothing again."""
+    return _best_figures(settings.database_url(), tuple(zip(frame["id"], frame["workload"], strict=True)), token())
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _best_figures(url: str, rows: tuple[tuple[str, str], ...], token: str) -> dict[str, BestFigures]:
+    workloads = dict(rows)
+    return best.best_figures(listing.measured_values(open_database(url), list(workloads), best.metrics_for(workloads.values())), workloads)
 
 
 def newest_experiment() -> datetime | None:

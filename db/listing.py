@@ -54,6 +54,12 @@ def experiments(db: Engine, wanted: Filter) -> pd.DataFrame:
         return _rows(connection, page_of(select(Experiment.id), wanted))
 
 
+def count(db: Engine, wanted: Filter) -> int:
+    """How many match, on all pages."""
+    with reading(db) as connection:
+        return int(connection.execute(select(func.count()).select_from(Experiment).where(*conditions(wanted).values())).scalar_one())
+
+
 def all_experiments(db: Engine, wanted: Filter) -> Iterator[pd.DataFrame]:
     """Every row that matches, whatever page is wanted, in frames of at most AT_ONCE. No transaction is open between two of them."""
     everything = replace(wanted, page=1, size=None)

@@ -58,7 +58,10 @@ def counted(number: int) -> str:
 
 def _organize(there: pd.DataFrame, known_tags: Sequence[str]) -> None:
     ids = list(there["id"])
-    with st.popover("Tag, archive, CSV", icon=":material/sell:"):
+    popover = st.popover("Tag, archive, CSV", icon=":material/sell:", key="browse_organize", on_change="rerun")
+    if not popover.open:
+        return
+    with popover:
         download(Filter(id=tuple(ids), archived="all"), len(ids), "browse_csv_chosen")
         st.divider()
         st.multiselect("Tags", known_tags, key="browse_tags", accept_new_options=True, placeholder="Choose, or write a new one")

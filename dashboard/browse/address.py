@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from dashboard.endpoints import Parameter
 from db.filter import ARCHIVE, FACETS, PAGE_SIZE, SORTS, SOURCES, STATES, Filter
 
 SEARCH_CHARACTERS = 200
@@ -41,16 +42,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.field}: {self.text}"
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One word of the grammar, as the description of the HTTP routes says it."""
-
-    name: str
-    text: str
-    values: tuple[str, ...] = ()
-    repeated: bool = False
 
 
 @dataclass(frozen=True)

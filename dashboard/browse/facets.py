@@ -105,11 +105,14 @@ def _facet(view: View, name: str, found: Facets) -> None:
 
 
 def _days(view: View) -> None:
-    left, right = st.columns(2)
-    for column, label, name, value in ((left, "Created from", "first", view.filter.first), (right, "Created until", "last", view.filter.last)):
-        state.put(f"browse_{name}", value)
-        column.date_input(label, value=None, min_value=address.FIRST_DAY, max_value=address.LAST_DAY, key=f"browse_{name}", format="YYYY-MM-DD",
-                          on_change=_day, args=(name,))  # fmt: skip
+    days = {"first": ("Created from", view.filter.first), "last": ("Created until", view.filter.last)}
+    drawer = st.expander("Created", key="browse_days", expanded=any(day for _, day in days.values()), on_change="rerun")
+    if drawer.open:  # what is drawn only then does not slow the page's first paint
+        with drawer:
+            for name, (label, day) in days.items():
+                state.put(f"browse_{name}", day)
+                st.date_input(label, value=None, min_value=address.FIRST_DAY, max_value=address.LAST_DAY, key=f"browse_{name}",
+                              format="YYYY-MM-DD", on_change=_day, args=(name,))  # fmt: skip
 
 
 def _archive(view: View, found: Facets) -> None:
@@ -129,7 +132,7 @@ def _finished() -> None:
 
 
 def _choose(name: str) -> None:
-    state.change(**{name: tuple(st.session_state[f"browse_{name}"])})
+    state.change(**{name: tuple(dict.fromkeys(st.session_state[f"browse_{name}"]))})
 
 
 def _choose_archive() -> None:

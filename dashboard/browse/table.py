@@ -57,18 +57,24 @@ def draw(view: View, frame: pd.DataFrame) -> None:
 
 
 def controls(view: View, pages: int) -> None:
-    """Under the table: pages, order, columns and size."""
+    """Under the table: its pages; order, columns and size."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if pages > 1:
             state.put("browse_page", view.filter.page)
             st.pagination(pages, key="browse_page", on_change=_turn)
-        state.put("browse_sort", "-" * view.filter.descending + view.filter.sort)
-        st.selectbox("Order", list(SORTED), format_func=SORTED.__getitem__, key="browse_sort", on_change=_sort, width=190)
-        state.put("browse_size", view.filter.size)
-        st.selectbox("Rows", sorted({*SIZES, view.filter.size or LARGEST_PAGE}), key="browse_size", on_change=_size, width=100)
-        with st.popover("Columns", icon=":material/view_column:"):
-            state.put("browse_columns", [c for c in COLUMNS if c in view.columns])
-            st.pills("Columns", COLUMNS, selection_mode="multi", format_func=LABELS.__getitem__, key="browse_columns", on_change=_columns)
+        popover = st.popover("Order, columns", icon=":material/view_column:", key="browse_order", on_change="rerun")
+        if popover.open:  # what is drawn only then does not slow the page's first paint
+            with popover:
+                _order(view)
+
+
+def _order(view: View) -> None:
+    state.put("browse_sort", "-" * view.filter.descending + view.filter.sort)
+    st.selectbox("Order", list(SORTED), format_func=SORTED.__getitem__, key="browse_sort", on_change=_sort)
+    state.put("browse_size", view.filter.size)
+    st.selectbox("Rows of a page", sorted({*SIZES, view.filter.size or LARGEST_PAGE}), key="browse_size", on_change=_size)
+    state.put("browse_columns", [c for c in COLUMNS if c in view.columns])
+    st.pills("Columns", COLUMNS, selection_mode="multi", format_func=LABELS.__getitem__, key="browse_columns", on_change=_columns)
 
 
 def chosen_now(before: Sequence[str], ids: Sequence[str], rows: Sequence[int]) -> tuple[str, ...]:

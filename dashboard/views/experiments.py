@@ -38,7 +38,8 @@ def main() -> None:
     last = -(-found.total // wanted.size)
     wanted = replace(wanted, page=min(wanted.page, last))
     frame = store.experiments(wanted)
-    st.caption(_count_line(wanted, found, len(frame)))
+    with st.container(key="browse_count"):
+        st.caption(_count_line(wanted, found, len(frame)))
     table.draw(view, frame)
     table.controls(View(wanted, view.columns), last)
     actions.download(wanted, found.total, "browse_csv")
@@ -47,7 +48,8 @@ def main() -> None:
 def _count_line(wanted: Filter, found: Facets, rows: int) -> str:
     assert wanted.size is not None
     first = (wanted.page - 1) * wanted.size + 1
-    line = f"{first:,} to {first + rows - 1:,} of {found.total:,}"
+    order = table.SORTED["-" * wanted.descending + wanted.sort]
+    line = f"{first:,} to {first + rows - 1:,} of {found.total:,} · {order[:1].lower()}{order[1:]}"
     if not wanted.status and (missed := found.counts["status"].get("out_of_memory")):
         line += f" · in {missed:,} something did not fit"
     return line
