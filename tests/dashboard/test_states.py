@@ -39,8 +39,17 @@ def next_steps(page: AppTest) -> list[str]:
     return [*(str(w.label) for w in widgets), *(e.proto.label for e in page.get("page_link")), *(c.value for c in page.code)]
 
 
+def charts_without_words_or_table(page: AppTest) -> list[str]:
+    """Every chart has a text alternative, and its numbers as a table: below it, or behind 'Show as table'."""
+    alternatives = [chart.proto.alt for chart in page.get("plotly_chart")]
+    drawers = [e for e in page.get("expander") if e.proto.label == "Show as table"]
+    tables = [f for f in page.dataframe if f.proto.alt.startswith("The chart above as a table.")]
+    missing = ["a text alternative"] if not all(len(text) > 20 for text in alternatives) else []
+    return missing + ([] if len(drawers) + len(tables) == len(alternatives) else [f"{len(drawers)} + {len(tables)} tables of {len(alternatives)} charts"])
+
+
 def checked(page: AppTest) -> str:
-    assert not page.exception
+    assert not page.exception and charts_without_words_or_table(page) == []
     shown = texts(page)
     assert "Traceback" not in shown and 'File "' not in shown
     assert next_steps(page), shown
@@ -97,7 +106,9 @@ def with_references(references: Path, own_data: Path) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_with_the_projects_own_results(with_references: Any, open_page: Open, view: str) -> None:
-    checked(open_page(view, **params(view)))
+    page = open_page(view, **params(view))
+    checked(page)
+    assert page.get("plotly_chart") or view not in ("overview", "experiment", "planner"), "there are charts, so that the check above can fail"
 
 
 @pytest.mark.parametrize("view", VIEWS)
