@@ -6,7 +6,7 @@ Nothing else in the dashboard opens the database. Writes are engine.api and db.q
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,8 +18,10 @@ from db import queries
 from db.session import connect, migrate
 from engine import analysis, api, settings
 from engine.answers import advisor
+from engine.answers.comparison import Column, Comparison, Split, joined, side_by_side, unreadable
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
+from engine.answers.suggestions import Listed
 from engine.record import Record
 from engine.variant_ref import VariantRef
 
@@ -119,6 +121,47 @@ def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]
     wanted = set(refs)
     found = {VariantRef(v["experiment"], v["position"]): v for v in queries.variants(database(), {ref.experiment for ref in wanted})}
     return {ref: v for ref, v in found.items() if ref in wanted}
+
+
+def comparison(refs: Sequence[VariantRef], base: VariantRef | None, split: Split) -> tuple[Comparison | None, dict[str, Record], list[str]]:
+    """(the variants side by side, the records of their experiments, which of those cannot be read and why). None where none is there."""
+    wanted = [*refs, *([base] if base else [])]
+    tokens = {ref.experiment: token(ref.experiment) for ref in dict.fromkeys(wanted)}
+    titles = {str(ref): found["title"] for ref, found in variant_names(wanted).items()}  # another title changes no token
+    found: tuple[Comparison | None, dict[str, Record], list[str]] = _comparison(settings.database_url(), tuple(refs), base, split, tokens, titles)
+    return found
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
+def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None, split: Split, tokens: dict[str, str], titles: dict[str, str]) -> Any:
+    found = {key: queries.record(open_database(url), key, samples="quality") for key in tokens}
+    records = {key: record for key, record in found.items() if record is not None}
+    problems = {key: why for key, record in records.items() if (why := unreadable(record)) is not None}
+    readable = {key: record for key, record in records.items() if key not in problems}
+    said = [f"{records[key]['experiment']['title']}: {why}" for key, why in problems.items()]
+    return side_by_side(readable, refs, base, split), readable, said
+
+
+def listed_for_suggestions() -> list[Listed]:
+    """The newest experiments with results, without their measurements."""
+    recent = queries.experiments(database(), limit=50)
+    recent = recent[recent["succeeded"] > 0]
+    names: dict[str, list[tuple[str, bool]]] = {}
+    for variant in queries.variants(database(), recent["id"]):
+        names.setdefault(variant["experiment"], []).append((variant["name"], variant["baseline"]))
+    listed = recent.itertuples()
+    return [Listed(e.id, e.title, e.model, e.workload, e.device.rpartition("/")[2], tuple(names.get(e.id, ()))) for e in listed]
+
+
+def samples_of(found: Comparison) -> Record:
+    """A comparison's record with all raw samples."""
+    return _samples_of(settings.database_url(), found.columns, {column.ref.experiment: token(column.ref.experiment) for column in found.columns})
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading samples")
+def _samples_of(url: str, columns: tuple[Column, ...], tokens: dict[str, str]) -> Record:
+    found = {key: queries.record(open_database(url), key, samples="all") for key in tokens}
+    return joined({key: record for key, record in found.items() if record is not None}, columns)
 
 
 def queue() -> pd.DataFrame:
