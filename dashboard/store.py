@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import queries
 from db.session import connect, migrate
-from engine import analysis, api, settings
+from engine import analysis, api, doctor, settings
 from engine.answers import advisor
 from engine.answers.comparison import Column, Comparison, Split, joined, side_by_side, unreadable
 from engine.answers.explain import Why, explain
@@ -27,6 +27,9 @@ from engine.variant_ref import VariantRef
 
 ADVISED_BY = 200
 """The newest so many experiments are what the advisor answers from."""
+
+RANKED_WITH = 8
+"""So many other experiments at most are read for the answers of one on the first page."""
 
 ALIVE_SECONDS = 15.0
 """A scheduler counts up every second or so; silent for longer than this, it is not there."""
@@ -93,6 +96,29 @@ def measured() -> tuple[list[advisor.Measured], list[str]]:
     ids = listed[listed["succeeded"] > 0]["id"]
     found = [_measured(settings.database_url(), i, token(i)) for i in ids]
     return [m for m in found if isinstance(m, advisor.Measured)], [m for m in found if isinstance(m, str)]
+
+
+def with_results() -> pd.DataFrame:
+    """The newest experiments that have a result, and the project's own: rows of db.queries.experiments, newest first."""
+    return _with_results(settings.database_url(), token())
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _with_results(url: str, token: str) -> pd.DataFrame:
+    db = open_database(url)
+    found = pd.concat([queries.experiments(db, limit=ADVISED_BY), queries.experiments(db, limit=ADVISED_BY, source="reference")])
+    return found[found["succeeded"] > 0].drop_duplicates("id").reset_index(drop=True)
+
+
+def comparable(lead_id: str) -> list[advisor.Measured]:
+    """An experiment, and the newest others that may be ranked with it. Raises ValueError where this version cannot read it."""
+    url, listed = settings.database_url(), with_results()
+    lead = _measured(url, lead_id, token(lead_id))
+    if not isinstance(lead, advisor.Measured):
+        raise ValueError(lead or "there is no such experiment; it may have been deleted")
+    alike = listed[(listed["model"] == lead.model) & (listed["workload"] == lead.workload) & (listed["id"] != lead_id)]
+    others = [_measured(url, i, token(i)) for i in alike["id"].head(RANKED_WITH)]
+    return [lead, *(m for m in others if isinstance(m, advisor.Measured) and m.conditions == lead.conditions)]
 
 
 @st.cache_resource(max_entries=ADVISED_BY, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
@@ -177,6 +203,12 @@ def _queue(url: str, token: str) -> pd.DataFrame:
 def schedulers() -> list[dict[str, Any]]:
     """Those that are alive."""
     return [s for s in queries.schedulers(database()) if s["age_seconds"] <= ALIVE_SECONDS]
+
+
+@st.cache_data(ttl=60, max_entries=1, show_spinner="Looking at this machine")
+def machine() -> dict[str, Any]:
+    """What is here and what is missing; see engine.doctor."""
+    return doctor.examine()
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
