@@ -100,6 +100,11 @@ def asked(owner: str) -> dict[str, str]:
     return dict(st.session_state.get(_state(owner), {}))
 
 
+def ask(owner: str, wanted: Mapping[str, str]) -> None:
+    """For callbacks: everything as usual but this."""
+    st.session_state[_state(owner)] = dict(wanted)
+
+
 def say(controls: Controls) -> None:
     """At the end of the page: the address says what is shown."""
     address.say(controls.owner, tuple(controls.offers), controls.params())

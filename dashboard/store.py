@@ -151,15 +151,15 @@ def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]
 
 def comparison(refs: Sequence[VariantRef], base: VariantRef | None, split: Split) -> tuple[Comparison | None, dict[str, Record], list[str]]:
     """(the variants side by side, the records of their experiments, which of those cannot be read and why). None where none is there."""
-    wanted = [*refs, *([base] if base else [])]
-    tokens = {ref.experiment: token(ref.experiment) for ref in dict.fromkeys(wanted)}
-    titles = {str(ref): found["title"] for ref, found in variant_names(wanted).items()}  # another title changes no token
-    found: tuple[Comparison | None, dict[str, Record], list[str]] = _comparison(settings.database_url(), tuple(refs), base, split, tokens, titles)
+    wanted = dict.fromkeys(ref.experiment for ref in (*refs, *([base] if base else [])))
+    found: tuple[Comparison | None, dict[str, Record], list[str]] = _comparison(
+        settings.database_url(), tuple(refs), base, split, {key: token(key) for key in wanted}
+    )
     return found
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
-def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None, split: Split, tokens: dict[str, str], titles: dict[str, str]) -> Any:
+def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None, split: Split, tokens: dict[str, str]) -> Any:
     found = {key: queries.record(open_database(url), key, samples="quality") for key in tokens}
     records = {key: record for key, record in found.items() if record is not None}
     problems = {key: why for key, record in records.items() if (why := unreadable(record)) is not None}
@@ -176,7 +176,7 @@ def listed_for_suggestions() -> list[Listed]:
     for variant in queries.variants(database(), recent["id"]):
         names.setdefault(variant["experiment"], []).append((variant["name"], variant["baseline"]))
     listed = recent.itertuples()
-    return [Listed(e.id, e.title, e.model, e.workload, e.device.rpartition("/")[2], tuple(names.get(e.id, ()))) for e in listed]
+    return [Listed(e.id, e.title, e.model, e.workload, e.hardware or e.device, tuple(names.get(e.id, ()))) for e in listed]
 
 
 def samples_of(found: Comparison) -> Record:

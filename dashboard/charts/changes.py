@@ -25,7 +25,7 @@ from dashboard.words import (
 from engine.metrics import metric
 
 _ROW, _FRAME = 44, 110
-_OUTLIER = 6
+_OUTLIER = 20
 COLUMNS = ("variant", "position", "baseline", "value", "low", "high", "ratio", "ci_low", "ci_high", "verdict", "status", "reason", "n_rounds", "point_label")
 
 
@@ -44,11 +44,13 @@ def changes(frame: pd.DataFrame, metric_name: str, *, dark: bool, forest: bool =
         (_marks if forest else _bars)(figure, rows, label, colour, colours, _hover(rows, metric_name, beside or {}))
     figure.add_vrect(x0=(1 / (1 + margin) - 1) * 100, x1=margin * 100, fillcolor=faded(colours.faint, 0.25), line_width=0, layer="below")
     figure.add_vline(x=0, line=dict(color=colours.text, width=1.5))
-    reach = _reach(frame)
-    _ends(figure, frame, reach, colours)
+    low, high = _reach(frame)
+    span = high - low
+    _said(figure, frame, high + 0.03 * span, colours)
     names = [chart_text(name, 28) for name in frame["variant"]]
-    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(frame))), ticktext=names, showgrid=False, zeroline=False)
-    figure.update_xaxes(title_text=f"Change of {metric(metric_name).label.lower()} against the baseline (%)", range=reach, zeroline=False)
+    figure.update_yaxes(range=[max(len(frame), 1) - 0.5, -0.5], tickvals=list(range(len(frame))), ticktext=names, showgrid=False, zeroline=False)
+    title = f"Change of {metric(metric_name).label.lower()} against the baseline (%)"
+    figure.update_xaxes(title_text=title, range=[low - 0.05 * span, high + 0.45 * span], zeroline=False)
     return figure
 
 
@@ -126,22 +128,19 @@ def _hover(rows: pd.DataFrame, metric_name: str, beside: Mapping[str, str]) -> d
     return {"customdata": said, "hovertemplate": "<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>"}
 
 
-def _ends(figure: go.Figure, frame: pd.DataFrame, reach: list[float], colours: Theme) -> None:
-    """The change and the word at the end of each line; the word alone where there is no change to draw."""
+def _said(figure: go.Figure, frame: pd.DataFrame, words_at: float, colours: Theme) -> None:
+    """The change and the word in a column behind all intervals; the word alone where there is no change to draw."""
     texts = [" ".join(t for t in (change_text(r.ratio), VERDICT.get(r.verdict, r.verdict)) if t) for r in frame.itertuples()]
-    ends = [max(number(r.ratio_percent) or 0.0, number(r.ci_high_percent) or 0.0, 0.0) for r in frame.itertuples()]
-    places = [min(end, reach[1] - (reach[1] - reach[0]) * 0.3) for end in ends]
     figure.add_trace(go.Scatter(
-        x=places, y=list(range(len(frame))), mode="text", text=[f"  {t}" for t in texts], textposition="middle right", cliponaxis=False,
+        x=[words_at] * len(frame), y=list(range(len(frame))), mode="text", text=texts, textposition="middle right", cliponaxis=False,
         textfont=dict(size=12, color=colours.text), hoverinfo="skip", showlegend=False, name="verdict",
     ))  # fmt: skip
 
 
-def _reach(frame: pd.DataFrame) -> list[float]:
-    """Over all changes, and over the intervals but for very long ones, which are cut; room for the words on the right."""
+def _reach(frame: pd.DataFrame) -> tuple[float, float]:
+    """Over all changes, and over the intervals but for very long ones, which are cut."""
     values = [v for v in frame["ratio_percent"] if number(v) is not None] or [0.0]
     largest = max(max(map(abs, values)), 1.0)
     wide = [v for name in ("ci_low_percent", "ci_high_percent") for v in frame[name] if number(v) is not None and abs(v) <= _OUTLIER * largest]
     low, high = min(0.0, *values, *wide), max(0.0, *values, *wide)
-    span = max(high - low, 1.0)
-    return [low - 0.05 * span, high + 0.4 * span]
+    return low, max(high, low + 1.0)

@@ -186,7 +186,7 @@ def _line(
         x=rows["x"], y=rows["value"] * factor, name=chart_text(rows["variant"].iloc[0], 26), mode="lines+markers",
         line=dict(color=colour, width=2, dash=dash),
         marker=dict(symbol=symbols(symbol, rows["n_rounds"]), size=9, color=colour),
-        error_y=interval_bars(rows, "value", "low", "high", factor, colour),
+        error_y=None if bands else interval_bars(rows, "value", "low", "high", factor, colour),
         customdata=[[chart_text(r.variant, 60), f"{r.x:g}", _hover(r, metric_name)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b> at %{customdata[1]}<br>%{customdata[2]}<extra></extra>",
     ))  # fmt: skip

@@ -204,8 +204,10 @@ def _front(figure: go.Figure, drawn: pd.DataFrame, scales: tuple[Scale, Scale], 
     if len(front) < 2:
         return
     shape = "vh" if metric(x).higher_is_better else "hv"
+    again = any(trace.name == "Pareto front" for trace in figure.data)
     figure.add_trace(go.Scatter(
         x=front["x"] * scales[0].factor, y=front["y"] * scales[1].factor, mode="lines", name="Pareto front", hoverinfo="skip",
+        legendgroup="front", showlegend=not again,
         line=dict(shape=shape, color=colours.faint, width=1.5, dash="dot"),
     ))  # fmt: skip
 

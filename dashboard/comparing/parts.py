@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard import pages, show, store, tray, words
-from dashboard.comparing.shown import SPLITS, Shown
+from dashboard import controls, pages, show, store, tray, words
+from dashboard.comparing.shown import OWNER, SPLITS, Shown
 from dashboard.comparing.table import remarks, verdict_table
 from engine import variant_ref
 from engine.answers.comparison import Comparison
-from engine.answers.suggestions import suggestions
+from engine.answers.suggestions import Suggestion, suggestions
 from engine.variant_ref import VariantRef
 
 _NAMED = 6
+_WIDTH, _THREE_LINES = 178, 74  # of a cell: six variants beside each other on a usual screen
 
 
 def suggested() -> None:
@@ -24,10 +25,14 @@ def suggested() -> None:
     if found:
         st.header("You could compare", divider="gray")
     for number, one in enumerate(found):
-        params = {"variants": variant_ref.write(one.refs)} | ({"split": one.split} if one.split != "together" else {})
-        st.button(words.escape(one.text), icon=":material/compare_arrows:", key=f"suggestion_{number}", type="tertiary", on_click=tray.choose,
-                  args=(one.refs,), kwargs={"more": params})  # fmt: skip
+        st.button(words.escape(one.text), icon=":material/compare_arrows:", key=f"suggestion_{number}", type="tertiary",
+                  on_click=_take, args=(one,))  # fmt: skip
     pages.link("experiments", "All experiments")
+
+
+def _take(one: Suggestion) -> None:
+    tray.choose(one.refs)
+    controls.ask(OWNER, {"split": one.split})
 
 
 def too_many(count: int, most: int) -> None:
@@ -82,13 +87,13 @@ def _rebase() -> None:
 
 
 def verdicts(shown: Shown) -> None:
-    controls = shown.controls
-    only = controls.on("only")
+    only = shown.controls.on("only")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        controls.select("point", "Point")
-        controls.toggle("only", "Differences only", help="Hides what is equivalent or equal in all variants.")
+        shown.controls.select("point", "Point")
+        shown.controls.toggle("only", "Differences only", help="Hides what is equivalent or equal in all variants.")
     table, same = verdict_table(shown.found, shown.rows, only_differences=only)
-    show.table(table, "Every metric of every variant: value, interval, change against the baseline and verdict.", "compare_verdicts")
+    show.table(table, "Every metric of every variant: value, interval, change against the baseline and verdict.", "table_verdicts",
+               row_height=_THREE_LINES, height="content", column_config=dict.fromkeys(table.columns[1:], st.column_config.Column(width=_WIDTH)))  # fmt: skip
     if same:
         st.caption(words.escape(f"{len(same)} metrics are the same in all and hidden: {', '.join(same)}."))
     for column in (c for c in shown.columns if c.why):
@@ -96,7 +101,7 @@ def verdicts(shown: Shown) -> None:
     st.caption(words.VERDICT_HELP)
     said = remarks(shown.found, shown.rows)
     if len(said):
-        drawer = st.expander(f"{len(said)} remarks: why there is no verdict, and what was left out", key="compare_remarks", on_change="rerun")
+        drawer = st.expander(f"{len(said)} remarks: why there is no verdict, and what was left out", key="table_remarks", on_change="rerun")
         if drawer.open:
             with drawer:
-                show.table(said, "Why there is no value or no verdict, and what was left out.", "compare_remarks_table")
+                show.table(said, "Why there is no value or no verdict, and what was left out.", "table_remarks_open")

@@ -12,7 +12,7 @@ from dashboard.charts import scaling
 from dashboard.charts.style import family_of, scale
 from dashboard.controls import Controls, Offer, meant
 from engine.analysis import Row, frame
-from engine.answers.comparison import Column, Comparison
+from engine.answers.comparison import Column, Comparison, Split
 from engine.answers.outputs import Output, answer_of, together
 from engine.metrics import METRICS
 from engine.record import Record
@@ -69,6 +69,11 @@ class Shown:
         return sizes.pop() if len(sizes) == 1 else None
 
     @property
+    def conditions(self) -> int:
+        """Under how many sets of conditions the columns were measured."""
+        return len({column.alike for column in self.columns})
+
+    @property
     def families(self) -> dict[str, str]:
         return {column.name: family_of(column.stack) for column in self.columns}
 
@@ -87,10 +92,17 @@ def shown(found: Comparison, records: Mapping[str, Record], wanted: Mapping[str,
     return Shown(found, records, meant(OWNER, offers(found, records, wanted), wanted))
 
 
+def split_of(wanted: Mapping[str, str]) -> Split:
+    """How the variants are to be compared, which must be known before anything else."""
+    asked: dict[str, Split] = {"device": "device", "conditions": "conditions"}
+    return asked.get(wanted.get("split", ""), "together")
+
+
 def offers(found: Comparison, records: Mapping[str, Record], wanted: Mapping[str, str]) -> dict[str, Offer]:
     """What each control can be with these variants. wanted: what is asked for, on which the offers of some depend."""
     summary, points = found.frame(), found.points()
     measured = summary[summary["value"].notna()]
+    at = frame(found.at(wanted["point"] if wanted.get("point") in points else None)).dropna(subset="value")
     names = [name for name in METRICS if name in set(measured["metric"])]
     compared = [name for name in names if METRICS[name].compared and METRICS[name].higher_is_better is not None]
     swept = {name: keys for name in names if (keys := scaling.sweep_keys(summary, name))}
@@ -101,7 +113,7 @@ def offers(found: Comparison, records: Mapping[str, Record], wanted: Mapping[str
     return {
         "split": Offer(tuple(SPLITS), "together"), "only": Offer.switch(True), "point": Offer(tuple(points), points[0] if points else ""),
         "tab": Offer(tuple(TABS), "trade-off"), "x": x, "y": y, "by": Offer(tuple(GROUPS), "family"),
-        "logx": Offer.switch(_spread(measured, wanted.get("x"), x)), "logy": Offer.switch(_spread(measured, wanted.get("y"), y)),
+        "logx": Offer.switch(_spread(at, wanted.get("x"), x)), "logy": Offer.switch(_spread(at, wanted.get("y"), y)),
         "front": Offer.switch(True), "change": _metric(compared, found.decides.speed),
         "sample": _metric([name for name in names if METRICS[name].kind != "fidelity"], found.decides.speed),
         "sweep": sweep, "over": Offer(tuple(keys), keys[0] if keys else ""),
@@ -114,10 +126,10 @@ def _metric(names: list[str], usual: str | None) -> Offer:
     return Offer(tuple(names), usual if usual in names and usual is not None else names[0] if names else "")
 
 
-def _spread(measured: pd.DataFrame, asked: str | None, offer: Offer) -> bool:
+def _spread(at: pd.DataFrame, asked: str | None, offer: Offer) -> bool:
     """Whether the spread of the values of an axis asks for a logarithmic one."""
     name = asked if asked in offer.options else offer.usual
-    return bool(name) and scale(str(name), list(measured[measured["metric"] == name]["value"])).log
+    return bool(name) and scale(str(name), list(at[at["metric"] == name]["value"])).log
 
 
 def _answers(found: Comparison, records: Mapping[str, Record]) -> list[Output]:

@@ -33,7 +33,7 @@ def verdict_table(found: Comparison, at: Sequence[Row], *, only_differences: boo
     same = [name for name in names if only_differences and name != quality and _same(of_all[name], found.columns)]
     shown = [name for name in names if name not in same]
     texts = {
-        METRICS[name].label: [_cell(row) for row in of_all[name]] for name in shown
+        METRICS[name].label: [_cell(row, name, column) for row, column in zip(of_all[name], found.columns, strict=True)] for name in shown
     }  # fmt: skip
     variants = [heading(column) for column in found.columns]
     if len(variants) > MOST_COLUMNS:
@@ -57,9 +57,9 @@ def _same(rows: Sequence[Row | None], columns: Sequence[Column]) -> bool:
     return all(row is not None and (column.baseline or row.verdict == "equivalent") for row, column in zip(rows, columns, strict=True))
 
 
-def _cell(row: Row | None) -> str:
+def _cell(row: Row | None, name: str, column: Column) -> str:
     if row is None:
-        return STATUS[NOT_MEASURED]
+        return VERDICT["baseline"] if column.own_baseline and not METRICS[name].compared else STATUS[NOT_MEASURED]
     verdict = VERDICT.get(row.verdict, row.verdict)
     if row.value is None:
         return verdict

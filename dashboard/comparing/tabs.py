@@ -46,7 +46,7 @@ def trade_off(shown: Shown) -> None:
     figure = tradeoff.tradeoff(points, x, y, shown.families, dark=show.dark(), beside=beside, capacity=shown.capacity, choices=choices)
     st.subheader(words.escape(trade_off_title(points, x, y)))
     said = f"{tradeoff.describe(points, x, y)} {_INTERVALS}{_points_text(shown, x, y)}"
-    show.chart(figure, said, "compare_tradeoff", lambda: tradeoff.table(points, x, y))
+    show.chart(figure, said, "chart_tradeoff", lambda: tradeoff.table(points, x, y))
 
 
 def _points(shown: Shown, x: str, y: str) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def change(shown: Shown) -> None:
     if not name:
         st.info("Nothing here can be compared with a baseline.")
         return
-    _change(shown, name, "compare_change", forest=False)
+    _change(shown, name, "chart_change", forest=False)
 
 
 def _change(shown: Shown, name: str, key: str, *, forest: bool) -> None:
@@ -97,7 +97,7 @@ def distributions(shown: Shown) -> None:
     frame = samples.sample_frame(store.samples_of(shown.found), name, at)
     st.subheader(words.escape(sample_title(frame, name)))
     said = samples.describe(frame) + _points_text(shown, name)
-    show.chart(samples.sample_strips(frame, name, dark=show.dark()), said, "compare_samples", lambda: samples.table(frame, name))
+    show.chart(samples.sample_strips(frame, name, dark=show.dark()), said, "chart_samples", lambda: samples.table(frame, name))
 
 
 def sweeps(shown: Shown) -> None:
@@ -113,9 +113,9 @@ def sweeps(shown: Shown) -> None:
     at = {row.position: row.point for row in shown.rows if row.metric == name}
     frame = scaling.sweep_frame(shown.frame, name, key, at)
     figure = scaling.scaling(frame, key, name, dark=show.dark(), capacity=shown.capacity, bands=True)
-    st.subheader(words.escape(sweep_title(frame, key, name)))
+    st.subheader(words.escape(sweep_title(frame, key, name, shown.conditions)))
     said = f"{scaling.describe(frame, key, name)} Bands and bars: {_INTERVALS[0].lower()}{_INTERVALS[1:]}"
-    show.chart(figure, said, "compare_sweep", lambda: scaling.table(frame, key, name))
+    show.chart(figure, said, "chart_sweep", lambda: scaling.table(frame, key, name))
 
 
 def memory_parts(shown: Shown) -> None:
@@ -123,37 +123,37 @@ def memory_parts(shown: Shown) -> None:
     if frame.empty:
         st.info("No memory was measured yet.")
         return
-    st.subheader(words.escape(memory_title(frame)))
+    st.subheader(words.escape(memory_title(frame, shown.conditions)))
     said = f"{memory.describe(frame)} {_INTERVALS}"
-    show.chart(memory.memory_bars(frame, dark=show.dark(), capacity=shown.capacity), said, "compare_memory", lambda: memory.table(frame))
+    show.chart(memory.memory_bars(frame, dark=show.dark(), capacity=shown.capacity), said, "chart_memory", lambda: memory.table(frame))
     split = training_memory.split_frame(shown.flat, None, training_memory.predictions(shown.found.record))
     if len(split):
         st.subheader("What holds it at the peak of a step")
         figure = training_memory.split_bars(split, dark=show.dark())
-        show.chart(figure, training_memory.describe(split), "compare_split", lambda: training_memory.split_table(split))
+        show.chart(figure, training_memory.describe(split), "chart_split", lambda: training_memory.split_table(split))
 
 
 def quality(shown: Shown) -> None:
     shown.controls.select("quality", "Metric", _label)
     name = shown.controls["quality"]
     if name:
-        _change(shown, name, "compare_quality", forest=True)
+        _change(shown, name, "chart_quality", forest=True)
     if not shown.at["kind"].isin(("quality", "fidelity")).any():
         st.info("Quality: not measured in any of these experiments.")
         return
     own = shown.flat.assign(baseline=[shown.columns[p].own_baseline for p in shown.flat["position"]])
-    show.table(tables.fidelity(own), "Quality of every variant, and how like the baseline of its own experiment it is.", "compare_fidelity")
+    show.table(tables.fidelity(own), "Quality of every variant, and how like the baseline of its own experiment it is.", "chart_fidelity")
     st.caption("Divergence and agreement say how like the baseline of its own experiment a variant answers. They are not accuracy.")
 
 
 def configurations(shown: Shown) -> None:
     only = shown.controls.on("only")
     table, alike = configuration(shown.found, shown.records, only_differences=only)
-    st.subheader(f"{len(table)} settings differ" if only else f"{len(table)} settings")
+    st.subheader(f"{len(table)} setting{'s' * (len(table) != 1)} differ{'s' * (len(table) == 1)}" if only else f"{len(table)} settings")
     if alike:
         st.caption(f"{alike} settings that are the same in all are hidden: switch off “Differences only” above.")
     if len(table):
-        show.table(table, "What differs between the variants in techniques, workload, model and environment.", "compare_configuration")
+        show.table(table, "What differs between the variants in techniques, workload, model and environment.", "chart_configuration")
 
 
 def outputs(shown: Shown) -> None:

@@ -1,4 +1,4 @@
-"""The titles of the charts of a comparison: what each of them shows, in one line. Never more than the verdicts allow."""
+"""The titles of the charts of a comparison: what each of them shows, in one line. What was measured under different conditions is not ranked."""
 
 from __future__ import annotations
 
@@ -32,21 +32,25 @@ def sample_title(frame: pd.DataFrame, name: str) -> str:
     return f"{metric(name).label}: medians from {value_text(name, middles[low])} ({low}) to {value_text(name, middles[high])} ({high})"
 
 
-def sweep_title(frame: pd.DataFrame, key: str, name: str) -> str:
+def sweep_title(frame: pd.DataFrame, key: str, name: str, conditions: int) -> str:
     drawn = frame[frame["value"].notna() & (frame["x"] > 0)]
     if drawn.empty:
         return f"{metric(name).label} over {key.replace('_', ' ')}: nothing measured"
+    if conditions > 1:
+        return f"{metric(name).label} over {key.replace('_', ' ')}, under {conditions} sets of conditions"
     last = drawn[drawn["x"] == drawn["x"].max()]
     best = last.loc[last["value"].idxmax() if metric(name).higher_is_better else last["value"].idxmin()]
     word = "highest" if metric(name).higher_is_better else "lowest"
     return f"{metric(name).label} at {key.replace('_', ' ')} {best['x']:g}: {word} in {best['variant']}, {value_text(name, best['value'])}"
 
 
-def memory_title(frame: pd.DataFrame) -> str:
+def memory_title(frame: pd.DataFrame, conditions: int) -> str:
     peaks = frame[frame["value"].notna()]
     if peaks.empty:
         return "No memory was measured"
     name = next(n for n in ("peak_memory_bytes", "weight_bytes", *peaks["metric"]) if n in set(peaks["metric"]))
     rows = peaks[peaks["metric"] == name]
+    if conditions > 1:
+        return f"{metric(name).label} under {conditions} sets of conditions"
     least = rows.loc[rows["value"].idxmin()]
     return f"{metric(name).label}: least in {least['variant']}, {value_text(name, least['value'])}"

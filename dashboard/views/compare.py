@@ -6,11 +6,10 @@ import streamlit as st
 
 from dashboard import controls, store, tray, words
 from dashboard.comparing import parts
-from dashboard.comparing.shown import NAMES, OWNER, TABS, Shown, shown
+from dashboard.comparing.shown import NAMES, OWNER, TABS, Shown, shown, split_of
 from dashboard.comparing.tabs import DRAWN
 
-MOST = 12
-"""More variants than this no chart tells apart."""
+MOST = 12  # more variants than this no chart tells apart
 
 
 def main() -> None:
@@ -23,8 +22,7 @@ def main() -> None:
     if len(chosen.refs) > MOST:
         parts.too_many(len(chosen.refs), MOST)
         return
-    split = next((s for s in ("device", "conditions") if wanted.get("split") == s), "together")
-    found, records, problems = store.comparison(chosen.refs, chosen.base, split)
+    found, records, problems = store.comparison(chosen.refs, chosen.base, split_of(wanted))
     parts.missing(found, chosen.refs, problems)
     if found is None:
         parts.suggested()
