@@ -11,6 +11,8 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.words import escape
+
 Schema = Mapping[str, Any]
 State = MutableMapping[Any, Any]
 
@@ -25,12 +27,17 @@ def fill(schema: Schema, prefix: str, values: Mapping[str, Any], state: State, *
             state[key] = _shown(field, values.get(name, field.get("default")))
 
 
-def draw(schema: Schema, prefix: str, *, disabled: bool = False, columns: int = 1) -> None:
-    """One widget per option, in the order of the schema, beside each other where there is room; `fill` comes first."""
+def draw(schema: Schema, prefix: str, *, columns: int = 1, problems: Mapping[str, str] | None = None) -> None:
+    """One widget per option, in the order of the schema, beside each other where there is room; `fill` comes first.
+
+    problems: {option: what is wrong with it}, said below it.
+    """
     places = st.columns(columns)
     for number, (name, field) in enumerate(_fields(schema)):
         with places[number % columns]:
-            _widget(name, field, f"{prefix}.{name}", disabled)
+            _widget(name, field, f"{prefix}.{name}")
+            if text := (problems or {}).get(name):
+                st.markdown(f":red[:material/error: {escape(text)}]")
 
 
 def read(schema: Schema, prefix: str, state: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -99,11 +106,11 @@ def _shown(field: Schema, value: Any) -> Any:
     return float(value) if _kind(field) == "number" and value is not None else value
 
 
-def _widget(name: str, field: Schema, key: str, disabled: bool) -> None:
+def _widget(name: str, field: Schema, key: str) -> None:
     assert can_draw(field), f"{name}: there is no widget for {dict(field)}"
     inner, kind = _inner(field), _kind(field)
     label = name.replace("_", " ")
-    common: dict[str, Any] = {"key": key, "help": _help(field), "disabled": disabled}
+    common: dict[str, Any] = {"key": key, "help": _help(field)}
     if choices := _choices(field):
         st.selectbox(label, choices, format_func=_choice_text, persist_state="session", **common)
     elif kind == "boolean":

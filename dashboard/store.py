@@ -14,7 +14,8 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import queries
+from db import listing, queries
+from db.filter import Filter
 from db.session import connect, migrate
 from engine import analysis, api, doctor, settings
 from engine.answers import advisor
@@ -90,23 +91,23 @@ def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
     return analysis.summary(found)
 
 
+def experiments(wanted: Filter) -> pd.DataFrame:
+    """One page of the list; see db.listing.experiments. Archived ones are not in it unless asked for."""
+    return listing.experiments(database(), wanted)
+
+
 def measured() -> tuple[list[advisor.Measured], list[str]]:
     """What the advisor needs of the newest experiments that have a result, and why it is not there of those that cannot be read."""
-    listed = queries.experiments(database(), limit=ADVISED_BY)
+    listed = experiments(Filter(size=ADVISED_BY))
     ids = listed[listed["succeeded"] > 0]["id"]
     found = [_measured(settings.database_url(), i, token(i)) for i in ids]
     return [m for m in found if isinstance(m, advisor.Measured)], [m for m in found if isinstance(m, str)]
 
 
 def with_results() -> pd.DataFrame:
-    """The newest experiments that have a result, and the project's own: rows of db.queries.experiments, newest first."""
-    return _with_results(settings.database_url(), token())
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _with_results(url: str, token: str) -> pd.DataFrame:
-    db = open_database(url)
-    found = pd.concat([queries.experiments(db, limit=ADVISED_BY), queries.experiments(db, limit=ADVISED_BY, source="reference")])
+    """The newest experiments that have a result, and the project's own: rows of db.listing.experiments, newest first."""
+    db = database()
+    found = pd.concat([listing.experiments(db, Filter(size=ADVISED_BY)), listing.experiments(db, Filter(size=ADVISED_BY, source=("reference",)))])
     return found[found["succeeded"] > 0].drop_duplicates("id").reset_index(drop=True)
 
 
@@ -170,7 +171,7 @@ def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None,
 
 def listed_for_suggestions() -> list[Listed]:
     """The newest experiments with results, without their measurements."""
-    recent = queries.experiments(database(), limit=50)
+    recent = experiments(Filter(size=50))
     recent = recent[recent["succeeded"] > 0]
     names: dict[str, list[tuple[str, bool]]] = {}
     for variant in queries.variants(database(), recent["id"]):
@@ -213,8 +214,8 @@ def machine() -> dict[str, Any]:
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def catalogue() -> dict[str, list[dict[str, Any]]]:
-    """Techniques and workloads as rows, availability of this machine; fixed while the process lives."""
-    return {"techniques": api.techniques(), "workloads": api.workloads()}
+    """Techniques, workloads and presets as rows, availability of this machine; fixed while the process lives."""
+    return {"techniques": api.techniques(), "workloads": api.workloads(), "presets": api.presets()}
 
 
 @st.cache_data(max_entries=24, show_spinner=False)
@@ -229,9 +230,8 @@ def _past_seconds(url: str, experiment_id: str, token: str) -> dict[str, float]:
 
 def past_seconds(model: str, device: str) -> dict[str, float]:
     """{run kind: median seconds} of the newest experiment measured with this model on such a device; empty if there is none."""
-    recent = queries.experiments(database(), limit=100)
-    same = recent[(recent["model"] == model) & (recent["succeeded"] > 0)]
-    for row in same.to_dict("records"):
+    same = experiments(Filter(model=(model,), size=100))
+    for row in same[same["succeeded"] > 0].to_dict("records"):
         if device in (row["device"], row["device"].rpartition("/")[2], row["device"].rpartition("/")[2].partition(":")[0]):
             return _past_seconds(settings.database_url(), row["id"], token(row["id"]))
     return {}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.analysis import IMPORTED
 from engine.cells import NOT_MEASURED, worst
 from engine.metrics import metric
 
@@ -21,7 +22,8 @@ def wide(
     frame: engine.analysis.summary. x, y: metric names. x_point, y_point: a point_label; by default the metric's first.
     Columns: variant, position, baseline, then for both axes x, x_low, x_high, x_ratio and x_verdict, then
     status, reason (those of the worse axis, so that a variant without a place in the chart still says why), rounds (the fewer of
-    both axes), on_front.
+    both axes), imported (another tool measured it), alike, on_front: among those that are alike, all of one experiment, where the
+    frame has no such column (engine/answers/comparison.py).
     Raises ValueError if a named point does not exist.
     """
     sides = {"x": _axis(frame, x, x_point), "y": _axis(frame, y, y_point)}
@@ -42,7 +44,12 @@ def wide(
     table = pd.DataFrame(result, columns=["variant", "position", "baseline", *names], dtype="object")
     table = table.astype({name: "float64" for name in numbers} | {"position": "int64", "rounds": "int64", "baseline": "bool"})
     better = metric(x).higher_is_better, metric(y).higher_is_better
-    table["on_front"] = pareto_front(table["x"].to_numpy(), table["y"].to_numpy(), *better)
+    table["imported"] = (table["x_verdict"] == IMPORTED) | (table["y_verdict"] == IMPORTED)
+    here = table[["x", "y"]].mask(table["imported"])  # what another tool measured beats nobody, and nobody beats it
+    table["alike"] = list(variants["alike"]) if "alike" in variants else 0
+    table["on_front"] = False
+    for _, rows in here.groupby(table["alike"]):
+        table.loc[rows.index, "on_front"] = pareto_front(rows["x"].to_numpy(), rows["y"].to_numpy(), *better)
     return table
 
 

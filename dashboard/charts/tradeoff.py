@@ -37,6 +37,7 @@ from dashboard.words import (
     measured_text,
     value_text,
 )
+from engine.analysis import IMPORTED
 from engine.measurement import Status
 from engine.metrics import metric
 
@@ -66,8 +67,7 @@ def tradeoff(
     """points: engine.tradeoff.wide. families: {variant: technique family}. beside: {variant: text for the hover}, its quality.
 
     capacity: bytes of the device's memory. Error bars are the 95 % intervals where there are any; a mark of a single round is
-    hollow. The Pareto front is a stepped line; one for each value of the column `alike`, where points has that. What ran out of
-    memory is marked on the line where memory ends.
+    hollow. The Pareto front is a stepped line; one for each set of equal conditions. What ran out of memory is marked on the line where memory ends.
     """
     colours = theme(dark)
     drawn = points[points["x"].notna() & points["y"].notna()]
@@ -75,7 +75,7 @@ def tradeoff(
     ends = {axis: end_in_sight(name, points[axis], capacity, points["status"]) for axis, name in (("x", x), ("y", y))}
     scales = scale(x, _with(drawn["x"], ends["x"]), log=choices.log_x), scale(y, _with(drawn["y"], ends["y"]), log=choices.log_y)
     figure = go.Figure()
-    for _, rows in drawn.groupby("alike") if choices.front and "alike" in drawn else [(0, drawn)] * choices.front:
+    for _, rows in drawn.groupby("alike") if choices.front else ():
         _front(figure, rows, scales, x, colours)
     # neighbours have their names on different sides
     drawn = drawn.assign(side=(drawn["x"].rank(method="first").astype(int) % 2).map({1: "top center", 0: "bottom center"}))
@@ -100,8 +100,10 @@ def describe(points: pd.DataFrame, x: str, y: str) -> str:
     drawn = points["x"].notna() & points["y"].notna()
     front = [str(name) for name in points[points["on_front"]]["variant"]]
     text = f"{metric(y).label} against {metric(x).label} of {int(drawn.sum())} of {len(points)} variants."
-    if once := int((points[drawn]["rounds"] == 1).sum()):
+    if once := int(((points["rounds"] == 1) & ~points["imported"] & drawn).sum()):
         text += f" Hollow: {once} measured in one round only, without an interval."
+    if theirs := [str(name) for name in points[points["imported"] & drawn]["variant"]]:
+        text += f" With a dot: imported, measured by another tool, and no part of the front: {', '.join(theirs)}."
     if front:
         text += f" On the Pareto front (no other variant is better in both): {', '.join(front)}."
     if not drawn.all():
@@ -135,12 +137,16 @@ def _with(values: pd.Series, end: float | None) -> list[float]:
 def _groups(
     drawn: pd.DataFrame, families: Mapping[str, str], groups: Mapping[str, str] | None, colours: Theme
 ) -> list[tuple[Look, pd.DataFrame]]:
-    """[(look, rows)]; the baseline is a group of its own."""
+    """[(look, rows)]; the baseline is a group of its own, and so is what another program measured."""
     of_row = drawn["variant"].map(lambda name: families.get(name, "other") if groups is None else groups.get(name, "other"))
+    of_row = of_row.mask(drawn["imported"], IMPORTED)
     kinds = list(dict.fromkeys(of_row))
-    found = {kind: look(kind) if groups is None else Look(kind, *line_look(i, baseline=False, colours=colours)[:2]) for i, kind in enumerate(kinds)}
-    result = [(found[kind], drawn[(of_row == kind) & ~drawn["baseline"]]) for kind in kinds]
-    result.append((Look("baseline", colours.text, "diamond"), drawn[drawn["baseline"]]))
+    found = {
+        kind: look(kind) if groups is None or kind == IMPORTED else Look(kind, *line_look(i, baseline=False, colours=colours)[:2])
+        for i, kind in enumerate(kinds)
+    }
+    result = [(found[kind], drawn[(of_row == kind) & (~drawn["baseline"] | drawn["imported"])]) for kind in kinds]
+    result.append((Look("baseline", colours.text, "diamond"), drawn[drawn["baseline"] & ~drawn["imported"]]))
     return [g for g in result if len(g[1])]
 
 
@@ -152,7 +158,7 @@ def _marks(
     figure.add_trace(go.Scatter(
         x=rows["x"] * scales[0].factor, y=rows["y"] * scales[1].factor, name=chart_text(style.label), mode="markers+text",
         text=shown, textposition=list(rows["side"]), textfont=dict(size=12, color=colours.text), cliponaxis=False,
-        marker=dict(color=style.colour, symbol=symbols(style.symbol, rows["rounds"]), size=12,
+        marker=dict(color=style.colour, symbol=symbols(style.symbol, rows["rounds"], rows["imported"]), size=12,
                     line=dict(width=[2 if n == 1 else 1 for n in rows["rounds"]], color=colours.background)),
         error_x=interval_bars(rows, "x", "x_low", "x_high", scales[0].factor, style.colour),
         error_y=interval_bars(rows, "y", "y_low", "y_high", scales[1].factor, style.colour),

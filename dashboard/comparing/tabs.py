@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-import pandas as pd
 import streamlit as st
 
 from dashboard import show, store, tables, why, words
@@ -14,7 +12,7 @@ from dashboard.comparing.shown import GROUPS, Shown
 from dashboard.comparing.table import configuration
 from dashboard.comparing.titles import memory_title, sample_title, sweep_title, trade_off_title
 from engine.metrics import METRICS, metric
-from engine.tradeoff import pareto_front, wide
+from engine.tradeoff import wide
 
 _INTERVALS = "Intervals are 95 % t-intervals over rounds, from 3 rounds on."
 
@@ -40,23 +38,13 @@ def trade_off(shown: Shown) -> None:
     if not x:
         st.info("Nothing has been measured yet.")
         return
-    points = _points(shown, x, y)
+    points = wide(shown.flat, x, y)
     choices = tradeoff.Choices(controls.on("logx"), controls.on("logy"), controls.on("front"), crosshair=True, groups=shown.groups)
     beside = tradeoff.quality_texts(shown.flat, shown.found.decides.quality)
     figure = tradeoff.tradeoff(points, x, y, shown.families, dark=show.dark(), beside=beside, capacity=shown.capacity, choices=choices)
     st.subheader(words.escape(trade_off_title(points, x, y)))
     said = f"{tradeoff.describe(points, x, y)} {_INTERVALS}{_points_text(shown, x, y)}"
     show.chart(figure, said, "chart_tradeoff", lambda: tradeoff.table(points, x, y))
-
-
-def _points(shown: Shown, x: str, y: str) -> pd.DataFrame:
-    """One row per variant, with a Pareto front for each set of equal conditions."""
-    points = wide(shown.flat, x, y)
-    points["alike"] = [shown.columns[p].alike for p in points["position"]]
-    for _, rows in points.groupby("alike"):
-        on_front = pareto_front(rows["x"].to_numpy(), rows["y"].to_numpy(), metric(x).higher_is_better, metric(y).higher_is_better)
-        points.loc[rows.index, "on_front"] = np.asarray(on_front)
-    return points
 
 
 def _points_text(shown: Shown, *names: str) -> str:

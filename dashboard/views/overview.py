@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import first_run, headlines, links, live, pages, results, show, store, words
-from db import queries
+from db.filter import Filter
 from engine.answers.headlines import headlines as answers
 from engine.decisive import decisive
 
@@ -15,7 +15,7 @@ def main() -> None:
     st.title("LLM Trade-off Lab")
     st.markdown("Which optimization for this model on this machine, and what does it cost in quality? Measured, not quoted.")
     show.scheduler_state()
-    recent = queries.experiments(store.database(), limit=20)
+    recent = store.experiments(Filter(size=20))
     listed = store.with_results()
     if (listed["source"] == "reference").all():
         first_run.cards(listed)
@@ -29,7 +29,7 @@ def main() -> None:
         live.running_now(store.token(lead[0]) if lead else None, lead[0] if lead else None)
         pages.link("new_experiment", "Start an experiment")
         _list("Yours", recent[recent["source"] != "reference"].head(8))
-        _list("Measured by the project", queries.experiments(store.database(), limit=8, source="reference"))
+        _list("Measured by the project", store.experiments(Filter(size=8, source=("reference",))))
         pages.link("start", "What this machine can do")
 
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from db import queries
+from db import listing, queries
+from db.filter import Filter
 from db.records import import_record
 from engine import api
 from engine.bundle import load_bundle
@@ -106,7 +107,7 @@ def test_a_newcomer_sees_real_results_of_a_large_gpu_in_one_click(db: Engine, op
     page.button(key="first_results").click().run()
     assert not page.exception
     assert "NVIDIA H200 · measured by the project" in texts(page)
-    assert page.selectbox(key="answer_results").value in {p.id for p in queries.experiments(db, limit=100).itertuples() if "H200" in p.title}
+    assert page.selectbox(key="answer_results").value in {p.id for p in listing.experiments(db, Filter(size=100)).itertuples() if "H200" in p.title}
 
 
 def test_a_newcomer_can_run_the_short_test_once(db: Engine, open_page: Open, bundled: Any) -> None:

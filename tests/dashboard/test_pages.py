@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db import liveness, queries, queue
+from db import listing, liveness, queries, queue
+from db.filter import Filter
 from db.records import import_record
 from engine import api
 from engine.bundle import load_bundle
@@ -51,7 +52,7 @@ def test_a_database_that_fails_later_is_one_clear_message(db: Engine, experiment
 
 def test_without_own_results_the_overview_shows_the_best_measured_of_the_project(db: Engine, open_page: Open) -> None:
     assert import_references(db) == []
-    runs = {p["id"]: p["succeeded"] for p in queries.experiments(db, limit=100).to_dict("records")}
+    runs = {p["id"]: p["succeeded"] for p in listing.experiments(db, Filter(size=100)).to_dict("records")}
     assert len(runs) > 10
     assert runs[open_page().selectbox(key="answer_results").value] == max(runs.values())
 
