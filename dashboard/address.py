@@ -40,19 +40,26 @@ def arrival(owner: str) -> dict[str, str] | None:
 
 
 def news(owner: str, names: Sequence[str]) -> dict[str, str] | None:
-    """What the address says of these names now; None where that is what this session wrote."""
+    """What the address says of these names now; None where that is what this session wrote, or has heard before."""
     said = _said(names)
-    return None if said in st.session_state.get(f"{_WRITTEN}_{owner}", []) else said
+    if said in st.session_state.get(f"{_WRITTEN}_{owner}", []):
+        return None
+    _remember(owner, said)
+    return said
 
 
 def say(owner: str, names: Sequence[str], params: Mapping[str, str]) -> None:
     """The address says these; those of the names that have no value are gone from it."""
     if _said(names) != params:
         pages.into_address(names, params)
+    _remember(owner, params)
+
+
+def _remember(owner: str, said: Mapping[str, str]) -> None:
     key = f"{_WRITTEN}_{owner}"
     written = st.session_state.get(key, [])
-    if params not in written[-1:]:
-        st.session_state[key] = [*written, dict(params)][-_REMEMBERED:]
+    if said not in written[-1:]:
+        st.session_state[key] = [*written, dict(said)][-_REMEMBERED:]
 
 
 def _said(names: Sequence[str]) -> dict[str, str]:
