@@ -67,7 +67,7 @@ def tradeoff(
     """points: engine.tradeoff.wide. families: {variant: technique family}. beside: {variant: text for the hover}, its quality.
 
     capacity: bytes of the device's memory. Error bars are the 95 % intervals where there are any; a mark of a single round is
-    hollow. The Pareto front is a stepped line; one for each set of equal conditions. What ran out of memory is marked on the line where memory ends.
+    hollow. The Pareto front is a stepped line, one for each set of equal conditions. What ran out of memory is marked where memory ends.
     """
     colours = theme(dark)
     drawn = points[points["x"].notna() & points["y"].notna()]
@@ -88,6 +88,8 @@ def tradeoff(
         _axis(figure, axis, drawn, s, from_zero=metric(name).kind == "memory", end=end)
         if end is not None:
             limit_line(figure, end * s.factor, f"{value_text(name, end)} in the device", colours, axis=axis, log=s.log)
+    for axis, s in zip("xy", scales, strict=True):
+        if (end := ends[axis]) is not None:
             _lost(figure, missing, end * s.factor, colours, axis)
     if choices.crosshair:
         _crosshair(figure, drawn, scales, colours)
