@@ -15,7 +15,7 @@ from engine.answers.suggestions import Suggestion, suggestions
 from engine.variant_ref import VariantRef
 
 _NAMED = 6
-_WIDTH, _THREE_LINES = 178, 74  # of a cell: six variants beside each other on a usual screen
+_FIRST, _WIDTH, _THREE_LINES = 130, 163, 74  # of a cell: six variants beside each other on a usual screen
 
 
 def suggested() -> None:
@@ -92,8 +92,10 @@ def verdicts(shown: Shown) -> None:
         shown.controls.select("point", "Point")
         shown.controls.toggle("only", "Differences only", help="Hides what is equivalent or equal in all variants.")
     table, same = verdict_table(shown.found, shown.rows, only_differences=only)
+    first = {table.columns[0]: st.column_config.Column(width=_FIRST, pinned=True)}
+    widths = first | dict.fromkeys(table.columns[1:], st.column_config.Column(width=_WIDTH))
     show.table(table, "Every metric of every variant: value, interval, change against the baseline and verdict.", "table_verdicts",
-               row_height=_THREE_LINES, height="content", column_config=dict.fromkeys(table.columns[1:], st.column_config.Column(width=_WIDTH)))  # fmt: skip
+               row_height=_THREE_LINES, height="content", column_config=widths)  # fmt: skip
     if same:
         st.caption(words.escape(f"{len(same)} metrics are the same in all and hidden: {', '.join(same)}."))
     for column in (c for c in shown.columns if c.why):
