@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import draft, forms, words
+from dashboard import draft, forms, pages, words
 from dashboard.attempt import Attempt
 from engine import settings
 from engine.devices import Device
@@ -97,7 +97,7 @@ def _card(row: dict[str, Any]) -> None:
         with st.container(border=True):
             forms.fill(row["options"], draft.technique_key(row["name"]), {}, st.session_state, overwrite=False)
             forms.draw(row["options"], draft.technique_key(row["name"]))
-            st.markdown(f"[Where it comes from]({row['reference']})")
+            pages.link("catalogue", "How it works", {"technique": row["name"]})
 
 
 def baseline(made: Attempt) -> None:

@@ -66,6 +66,33 @@ def can_draw(field: Schema) -> bool:
     return "enum" in _inner(field) or kind in (*_NUMBERS, "boolean", "string")
 
 
+def described(schema: Schema) -> list[dict[str, str]]:
+    """Each option in words: Option, Takes, Default, What it is."""
+    rows = []
+    for name, field in _fields(schema):
+        default = field.get("default")
+        said = _shown(field, default) if _kind(field) == "array" else _choice_text(default) if isinstance(default, bool) or default is None else str(default)
+        rows.append({"Option": name, "Takes": _takes(field), "Default": said, "What it is": str(field.get("description", ""))})
+    return rows
+
+
+def _takes(field: Schema) -> str:
+    """'nf4, fp4', 'a whole number from 1 to 64', 'numbers from 1 on'."""
+    if choices := _choices(field):
+        return ", ".join(_choice_text(c) for c in choices)
+    kind, inner = _kind(field), _inner(field)
+    if kind == "array":
+        inner, kind = field_of_list(field), str(field_of_list(field)["type"])
+        word = {"integer": "whole numbers", "number": "numbers"}.get(kind, "names")
+    else:
+        word = {"boolean": "yes, no", "integer": "a whole number", "number": "a number"}.get(kind, "text")
+    low = inner.get("minimum", inner.get("exclusiveMinimum"))
+    high = inner.get("maximum", inner.get("exclusiveMaximum"))
+    above, below = "above" if "exclusiveMinimum" in inner else "from", "below" if "exclusiveMaximum" in inner else "to"
+    reach = " ".join(([above, f"{low:g}"] if low is not None else []) + ([below, f"{high:,.0f}" if high >= 1000 else f"{high:g}"] if high is not None else []))
+    return f"{word} {reach}".strip() + (", or nothing" if _optional(field) else "")
+
+
 def field_of_list(field: Schema) -> Schema:
     found: Schema = _inner(field)["items"]
     return found

@@ -20,6 +20,7 @@ _PAGES = {
     "queue": ("Queue", "queue", ":material/pending_actions:", True, "What runs and what waits; cancel it here."),
     "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),
     "compare": ("Compare", "compare", ":material/compare_arrows:", True, "Variants of any experiments, side by side."),
+    "catalogue": ("Catalogue", "catalogue", ":material/menu_book:", True, "Every technique, workload and metric, and how it works."),
     "claims": ("Claims", "claims", ":material/fact_check:", True, "What the chapter claims, and what was measured."),
     "experiment": ("Experiment", "experiment", ":material/science:", False, "One experiment: verdicts, charts, samples, downloads."),
 }

@@ -6,7 +6,7 @@ Nothing else in the dashboard opens the database. Writes are engine.api and db.q
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -14,15 +14,13 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import listing, queries
+from db import listing, open_runs, queries
 from db.filter import Filter
 from db.session import connect, migrate
 from engine import analysis, api, doctor, settings
 from engine.answers import advisor
-from engine.answers.comparison import Column, Comparison, Split, joined, side_by_side, unreadable
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
-from engine.answers.suggestions import Listed
 from engine.record import Record
 from engine.variant_ref import VariantRef
 
@@ -150,45 +148,15 @@ def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]
     return {ref: v for ref, v in found.items() if ref in wanted}
 
 
-def comparison(refs: Sequence[VariantRef], base: VariantRef | None, split: Split) -> tuple[Comparison | None, dict[str, Record], list[str]]:
-    """(the variants side by side, the records of their experiments, which of those cannot be read and why). None where none is there."""
-    wanted = dict.fromkeys(ref.experiment for ref in (*refs, *([base] if base else [])))
-    found: tuple[Comparison | None, dict[str, Record], list[str]] = _comparison(
-        settings.database_url(), tuple(refs), base, split, {key: token(key) for key in wanted}
-    )
-    return found
+def open_experiments() -> list[open_runs.OpenExperiment]:
+    """What runs and waits, by experiment. A poll asks what the runs do; the rest is cached until a run begins or ends."""
+    db = database()
+    return open_runs.with_running(db, _open_experiments(settings.database_url(), open_runs.token(db)))
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
-def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None, split: Split, tokens: dict[str, str]) -> Any:
-    found = {key: queries.record(open_database(url), key, samples="quality") for key in tokens}
-    records = {key: record for key, record in found.items() if record is not None}
-    problems = {key: why for key, record in records.items() if (why := unreadable(record)) is not None}
-    readable = {key: record for key, record in records.items() if key not in problems}
-    said = [f"{records[key]['experiment']['title']}: {why}" for key, why in problems.items()]
-    return side_by_side(readable, refs, base, split), readable, said
-
-
-def listed_for_suggestions() -> list[Listed]:
-    """The newest experiments with results, without their measurements."""
-    recent = experiments(Filter(size=50))
-    recent = recent[recent["succeeded"] > 0]
-    names: dict[str, list[tuple[str, bool]]] = {}
-    for variant in queries.variants(database(), recent["id"]):
-        names.setdefault(variant["experiment"], []).append((variant["name"], variant["baseline"]))
-    listed = recent.itertuples()
-    return [Listed(e.id, e.title, e.model, e.workload, e.hardware or e.device, tuple(names.get(e.id, ()))) for e in listed]
-
-
-def samples_of(found: Comparison) -> Record:
-    """A comparison's record with all raw samples."""
-    return _samples_of(settings.database_url(), found.columns, {column.ref.experiment: token(column.ref.experiment) for column in found.columns})
-
-
-@st.cache_resource(max_entries=2, show_spinner="Reading samples")
-def _samples_of(url: str, columns: tuple[Column, ...], tokens: dict[str, str]) -> Record:
-    found = {key: queries.record(open_database(url), key, samples="all") for key in tokens}
-    return joined({key: record for key, record in found.items() if record is not None}, columns)
+@st.cache_data(max_entries=4, show_spinner=False)
+def _open_experiments(url: str, token: str) -> list[open_runs.OpenExperiment]:
+    return open_runs.open_experiments(open_database(url))
 
 
 def queue() -> pd.DataFrame:
@@ -230,7 +198,12 @@ def _past_seconds(url: str, experiment_id: str, token: str) -> dict[str, float]:
 
 def past_seconds(model: str, device: str) -> dict[str, float]:
     """{run kind: median seconds} of the newest experiment measured with this model on such a device; empty if there is none."""
-    same = experiments(Filter(model=(model,), size=100))
+    return _past_seconds_of(settings.database_url(), model, device)
+
+
+@st.cache_data(ttl=30, max_entries=64, show_spinner=False)  # the queue asks every two seconds
+def _past_seconds_of(url: str, model: str, device: str) -> dict[str, float]:
+    same = listing.experiments(open_database(url), Filter(model=(model,), size=100))
     for row in same[same["succeeded"] > 0].to_dict("records"):
         if device in (row["device"], row["device"].rpartition("/")[2], row["device"].rpartition("/")[2].partition(":")[0]):
             return _past_seconds(settings.database_url(), row["id"], token(row["id"]))

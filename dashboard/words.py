@@ -22,7 +22,7 @@ STATUS = {
 VERDICT = {
     "better": "▲ better", "worse": "▼ worse", "equivalent": "= equivalent", "no difference shown": "≈ no difference shown",
     "too few rounds": "… too few rounds", "not comparable": "? not comparable", "did not fit": "⊘ did not fit",
-    "unreliable": "⚠ unreliable",
+    "not paired": "… not paired: an estimate", "unreliable": "⚠ unreliable",
     "failed": "✖ failed", "unsupported": "⊘ unsupported", NOT_MEASURED: "– not measured", "baseline": "◆ baseline",
     "fidelity": "fidelity", "imported": "⇥ imported",
 }  # fmt: skip

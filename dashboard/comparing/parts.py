@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard import controls, pages, show, store, tray, words
+from dashboard import controls, pages, show, tray, words
+from dashboard.comparing import reading
 from dashboard.comparing.shown import OWNER, SPLITS, Shown
 from dashboard.comparing.table import remarks, verdict_table
 from engine import variant_ref
@@ -21,7 +22,7 @@ _FIRST, _WIDTH, _THREE_LINES = 130, 163, 74  # of a cell: six variants beside ea
 def suggested() -> None:
     """Where nothing is chosen: three comparisons that the data can answer, one click each."""
     st.info("Choose variants of one or several experiments: they stay chosen at the foot of the page while you look for more.")
-    found = suggestions(store.listed_for_suggestions())
+    found = suggestions(reading.listed_for_suggestions())
     if found:
         st.header("You could compare", divider="gray")
     for number, one in enumerate(found):

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard import show, store, tables, why, words
+from dashboard import show, tables, why, words
 from dashboard.charts import changes, memory, samples, scaling, tradeoff, training_memory
+from dashboard.comparing import reading
 from dashboard.comparing.shown import GROUPS, Shown
 from dashboard.comparing.table import configuration
 from dashboard.comparing.titles import memory_title, sample_title, sweep_title, trade_off_title
@@ -82,7 +83,7 @@ def distributions(shown: Shown) -> None:
         st.info("No samples yet.")
         return
     at = {row.position: row.point_label for row in shown.rows if row.metric == name}
-    frame = samples.sample_frame(store.samples_of(shown.found), name, at)
+    frame = samples.sample_frame(reading.samples_of(shown.found), name, at)
     st.subheader(words.escape(sample_title(frame, name)))
     said = samples.describe(frame) + _points_text(shown, name)
     show.chart(samples.sample_strips(frame, name, dark=show.dark()), said, "chart_samples", lambda: samples.table(frame, name))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import controls, store, tray, words
-from dashboard.comparing import parts
+from dashboard import controls, tray, words
+from dashboard.comparing import parts, reading
 from dashboard.comparing.shown import NAMES, OWNER, TABS, Shown, shown, split_of
 from dashboard.comparing.tabs import DRAWN
 
@@ -22,7 +22,7 @@ def main() -> None:
     if len(chosen.refs) > MOST:
         parts.too_many(len(chosen.refs), MOST)
         return
-    found, records, problems = store.comparison(chosen.refs, chosen.base, split_of(wanted))
+    found, records, problems = reading.comparison(chosen.refs, chosen.base, split_of(wanted))
     parts.missing(found, chosen.refs, problems)
     if found is None:
         parts.suggested()
