@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import failures, notices, pages, permissions, store, tray
+from dashboard import address, failures, notices, pages, permissions, store, tray
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
     permissions.banner()
     notices.show()
     with failures.said(page.title):
+        address.begin(page.url_path)
         tray.show(page.url_path)
         page.run()
     st.session_state["page_before"] = page.url_path
