@@ -10,7 +10,7 @@ from dashboard import store
 from dashboard.browse import actions, state
 from dashboard.browse.address import View
 
-EVERY_SECONDS = 10.0
+EVERY_SECONDS = 5.0
 
 
 def watch(view: View, moment: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -106,9 +106,9 @@ def best_text(best: Best | None) -> str:
 
 
 def _link(experiment_id: str, title: str) -> str:
-    """Relative, so that it holds under any name of the server; the part after # is what the cell shows."""
+    """Relative, so that it holds under any name of the server. What is after # is what the cell shows, and what a screen reader says."""
     params = urlencode({"id": experiment_id} | tray.chosen().params())
-    return f"experiment?{params}#{quote(' '.join(title.split()), safe='')}"
+    return f"experiment?{params}#{' '.join(title.split()).replace('%', '%25')}"
 
 
 def _config() -> dict[str, Any]:
