@@ -1,0 +1,92 @@
+"""Saved views and frozen snapshots: keeps them, lists them, deletes them. A view can be renamed; nothing changes a snapshot.
+
+What a snapshot holds and how it is checked is engine/snapshot.py; here its document is bytes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, update
+
+from db.queries import iso
+from db.session import reading
+from db.tables import SavedView, Snapshot
+
+_VIEW = SavedView.__table__
+_LISTED = tuple(c for c in Snapshot.__table__.c if c.name != "document")
+
+
+def save_view(db: Engine, view_id: str, *, name: str, page: str, params: dict[str, str], owner: str | None) -> None:
+    """Keep an address under a name. Raises ValueError for a name that cannot be one."""
+    with db.begin() as connection:
+        connection.execute(insert(SavedView).values(id=view_id, name=_named(name), page=page, params=params, owner=owner))
+
+
+def rename_view(db: Engine, view_id: str, name: str, owner: str | None) -> bool:
+    """Only by its owner; the link stays. False where there is none of that owner."""
+    own = update(SavedView).where(SavedView.id == view_id, SavedView.owner.is_not_distinct_from(owner)).values(name=_named(name))
+    with db.begin() as connection:
+        return connection.execute(own).rowcount == 1
+
+
+def delete_view(db: Engine, view_id: str, owner: str | None) -> bool:
+    """Only by its owner."""
+    with db.begin() as connection:
+        return connection.execute(delete(SavedView).where(SavedView.id == view_id, SavedView.owner.is_not_distinct_from(owner))).rowcount == 1
+
+
+def view(db: Engine, view_id: str) -> dict[str, Any] | None:
+    """{id, name, page, params, owner, created_at}; None where there is none."""
+    with reading(db) as connection:
+        found = connection.execute(select(_VIEW).where(SavedView.id == view_id)).mappings().first()
+    return None if found is None else {**found, "created_at": iso(found["created_at"])}
+
+
+def views(db: Engine, limit: int = 200) -> list[dict[str, Any]]:
+    """Newest first."""
+    newest = select(_VIEW).order_by(SavedView.created_at.desc(), SavedView.id).limit(limit)
+    with reading(db) as connection:
+        return [{**row, "created_at": iso(row["created_at"])} for row in connection.execute(newest).mappings()]
+
+
+def keep_snapshot(
+    db: Engine, snapshot_id: str, *, sha256: str, document: bytes, name: str, page: str, variants: int, owner: str | None, created_at: str
+) -> None:
+    """Store what engine/snapshot.py froze. The same one again changes nothing."""
+    row = insert(Snapshot).values(
+        id=snapshot_id, sha256=sha256, document=document, name=_named(name), page=page, variants=variants, owner=owner,
+        created_at=datetime.fromisoformat(created_at.removesuffix("Z")),
+    )  # fmt: skip
+    with db.begin() as connection:
+        if connection.execute(select(Snapshot.id).where(Snapshot.id == snapshot_id)).first() is None:
+            connection.execute(row)
+
+
+def snapshot(db: Engine, snapshot_id: str) -> dict[str, Any] | None:
+    """One with its document; None where there is none."""
+    with reading(db) as connection:
+        found = connection.execute(select(Snapshot.__table__).where(Snapshot.id == snapshot_id)).mappings().first()
+    return None if found is None else {**found, "created_at": iso(found["created_at"])}
+
+
+def snapshots(db: Engine, limit: int = 200) -> list[dict[str, Any]]:
+    """Newest first, without their documents."""
+    newest = select(*_LISTED).order_by(Snapshot.created_at.desc(), Snapshot.id).limit(limit)
+    with reading(db) as connection:
+        return [{**row, "created_at": iso(row["created_at"])} for row in connection.execute(newest).mappings()]
+
+
+def delete_snapshot(db: Engine, snapshot_id: str, owner: str | None) -> bool:
+    """Only by its owner."""
+    own = delete(Snapshot).where(Snapshot.id == snapshot_id, Snapshot.owner.is_not_distinct_from(owner))
+    with db.begin() as connection:
+        return connection.execute(own).rowcount == 1
+
+
+def _named(name: str) -> str:
+    text = " ".join(name.split())
+    if not 0 < len(text) <= 200:
+        raise ValueError(f"name: it has {len(text)} characters; use 1 to 200")
+    return text
