@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import pages, show, store, tables, words
+from dashboard import pages, permissions, show, store, tables, words
 from db import queries, queue
 from engine import export, settings
 from engine.answers import red_flags as checks
@@ -125,13 +125,11 @@ def actions(record: Record) -> None:
         if experiment["source"] != "reference":  # those come back at the next start
             with st.popover("Delete", icon=":material/delete:"):
                 st.markdown("This deletes the experiment with all its measurements. Its link will no longer work.")
-                st.button("Delete for good", type="primary", on_click=_delete, args=(experiment["id"],), key="delete")
-    if problem := st.session_state.pop("delete_problem", None):
-        st.error(words.escape(problem))
+                allowed = permissions.control()
+                st.button("Delete for good", type="primary", on_click=_delete, args=(experiment["id"], experiment["title"]), key="delete", **allowed)
 
 
-def _delete(experiment_id: str) -> None:
-    try:
-        queue.delete_experiment(store.database(), experiment_id)
-    except ValueError as error:
-        st.session_state["delete_problem"] = str(error)
+@permissions.action
+def _delete(experiment_id: str, title: str) -> str:
+    queue.delete_experiment(permissions.database(), experiment_id)
+    return f"{title} is deleted."

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import pages, store, words
+from dashboard import notices, pages, permissions, store, words
 from db import queries, queue
 from engine import analysis
 
@@ -24,7 +24,7 @@ def follow(experiment_id: str) -> None:
 
 
 def _follow(experiment_id: str, seen: str) -> None:
-    if store.token(experiment_id) != seen:
+    if notices.waiting() or store.token(experiment_id) != seen:
         st.rerun()
     record = store.record(experiment_id)
     if record is None:
@@ -40,17 +40,21 @@ def _follow(experiment_id: str, seen: str) -> None:
         st.caption(run_line(row))
     if mine.empty:
         st.caption("Waiting for a free device.")
-    st.button("Cancel this experiment", icon=":material/cancel:", key="cancel_followed", on_click=cancel, args=(experiment_id,))
+    st.button("Cancel this experiment", icon=":material/cancel:", key="cancel_followed", on_click=cancel, args=(experiment_id,), **permissions.control())
 
 
-def cancel(experiment_id: str) -> None:
+@permissions.action
+def cancel(experiment_id: str) -> str:
     """Callback: queued runs end at once, running ones within seconds."""
-    queue.cancel_experiment(store.database(), experiment_id)
+    number = queue.cancel_experiment(permissions.database(), experiment_id)
+    return f"{number} {'runs are' if number != 1 else 'run is'} cancelled; one that runs ends within seconds."
 
 
-def cancel_run(run_id: int) -> None:
+@permissions.action
+def cancel_run(run_id: int) -> str:
     """Callback."""
-    queue.cancel_run(store.database(), run_id)
+    cancelled = queue.cancel_run(permissions.database(), run_id)
+    return "The run is cancelled; it ends within seconds." if cancelled else "The run had ended already."
 
 
 def run_line(row: dict[str, Any]) -> str:
@@ -87,6 +91,8 @@ def queue_page() -> None:
 
 
 def _queue_page() -> None:
+    if notices.waiting():
+        st.rerun()
     alive = store.schedulers()
     if alive:
         names = ", ".join(sorted({d["key"] for s in alive for d in s["devices"]}))
@@ -109,7 +115,8 @@ def _running_run(row: dict[str, Any]) -> None:
         pages.link("experiment", row["title"], {"id": row["experiment_id"]})
         st.markdown(run_line(row))
         key = f"cancel_run_{row['run_id']}"
-        st.button("Cancel this run", icon=":material/cancel:", key=key, on_click=cancel_run, args=(row["run_id"],), disabled=bool(row["cancel"]))
+        allowed = permissions.control(disabled=bool(row["cancel"]))
+        st.button("Cancel this run", icon=":material/cancel:", key=key, on_click=cancel_run, args=(row["run_id"],), **allowed)
         log = st.expander("Log", key=f"log_{row['run_id']}", on_change="rerun")
         if log.open:
             with log:
@@ -124,7 +131,8 @@ def _waiting_experiment(experiment_id: str, rows: pd.DataFrame) -> None:
         pages.link("experiment", first["title"], {"id": experiment_id})
         names = ", ".join(dict.fromkeys(rows["variant"]))
         st.markdown(f"○ {len(rows)} queued on {words.escape(first['device'])}: {words.escape(names)}")
-        st.button("Cancel this experiment", icon=":material/cancel:", key=f"cancel_{experiment_id}", on_click=cancel, args=(experiment_id,))
+        key = f"cancel_{experiment_id}"
+        st.button("Cancel this experiment", icon=":material/cancel:", key=key, on_click=cancel, args=(experiment_id,), **permissions.control())
 
 
 def _age(started_at: datetime | None) -> float:

@@ -7,7 +7,7 @@ import logging
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import pages, store, words
+from dashboard import notices, pages, permissions, store, words
 
 
 def main() -> None:
@@ -15,6 +15,8 @@ def main() -> None:
     st.set_page_config(page_title="LLM Trade-off Lab", page_icon="⚖️", layout="wide")
     page = st.navigation(pages.all_pages(), position="top")
     store.database()
+    permissions.banner()
+    notices.show()
     try:
         page.run()
     except SQLAlchemyError as error:

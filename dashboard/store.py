@@ -1,6 +1,6 @@
 """The pages' way to the database: one engine per process, records and frames cached by change token.
 
-Nothing else in the dashboard opens the database. Writes are engine.api and db.queue, called with `database()`.
+Nothing else in the dashboard opens the database. Writes are engine.api and db.queue, called with `permissions.database()`.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ ALIVE_SECONDS = 15.0
 
 @st.cache_resource(show_spinner=False)
 def open_database(url: str) -> Engine:
-    """Connect and bring the schema up to date, once per process. Raises ValueError with the fix; a failure is not remembered."""
+    """Connect and bring the schema up to date, once per process. Raises ValueError with the fix; a failure is not remembered.
+
+    Where the pages are read-only the database itself refuses what a page should not have tried to write.
+    """
     db = connect(url)
     migrate(db)
-    return db
+    return connect(url, read_only=True) if settings.read_only() else db
 
 
 def database() -> Engine:

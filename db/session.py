@@ -28,8 +28,11 @@ _READ_ONLY = "lab_read_only"
 _ADVISORY_LOCK = 727_001
 
 
-def connect(url: str) -> Engine:
-    """An engine for a URL; nothing is opened yet but the folder of a SQLite file is made. Raises ValueError."""
+def connect(url: str, *, read_only: bool = False) -> Engine:
+    """An engine for a URL; nothing is opened yet but the folder of a SQLite file is made. Raises ValueError.
+
+    read_only: the database itself refuses every write through this engine.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -38,12 +41,13 @@ def connect(url: str) -> Engine:
     options: dict[str, Any] = {"json_serializer": partial(json.dumps, allow_nan=False)}
     kind = parsed.get_backend_name()
     if kind in ("postgresql", "postgres"):
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, **options)
+        only = {"options": "-c default_transaction_read_only=on"} if read_only else {}
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=only, **options)
     if kind != "sqlite":
         raise ValueError(f"DATABASE_URL: {kind!r} is not supported; use SQLite or PostgreSQL")
     _check_file(parsed)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, **options)
-    event.listen(engine, "connect", _configure)
+    event.listen(engine, "connect", partial(_configure, read_only=read_only))
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -72,9 +76,9 @@ def _check_file(url: URL) -> None:
         raise ValueError(f"DATABASE_URL: cannot make the folder of {path}: {error.strerror}") from None
 
 
-def _configure(connection: Any, _: Any) -> None:
+def _configure(connection: Any, _: Any, *, read_only: bool) -> None:
     connection.isolation_level = None  # the driver no longer hides BEGIN, which makes changes of the schema transactional too
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", *(["query_only=ON"] if read_only else [])):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -34,6 +34,7 @@ def main() -> int:
     try:
         host, port = settings.host(), settings.port()
         check_port(host, port)
+        settings.read_only()
         with _child(["engine.prepare"], signal.SIGTERM) as preparation:
             _wait_until_ended(preparation)
         if _received or preparation.returncode != 0:

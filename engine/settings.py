@@ -9,6 +9,7 @@
 | LAB_ENVIRONMENTS | folder of the layered environments `.venv-<name>` | beside the running interpreter's .venv |
 | HOST, PORT | address of the page | 127.0.0.1, 8501 |
 | PUBLIC_BASE_URL | what links begin with | http://HOST:PORT; for HOST=0.0.0.0 this machine's address in its network |
+| LAB_READ_ONLY | 1: the pages show everything and change nothing; the command line and the scheduler go on writing | 0 |
 """
 
 from __future__ import annotations
@@ -70,6 +71,17 @@ def port() -> int:
     if not value.isdigit() or not 1 <= int(value) <= 65535:
         raise ValueError(f"PORT: {value!r} is not a port; use a number from 1 to 65535")
     return int(value)
+
+
+def read_only() -> bool:
+    """Whether the pages may change nothing. Raises ValueError: what was meant to protect must not be misread."""
+    value = os.environ.get("LAB_READ_ONLY", "").strip().lower()
+    if value not in _YES | _NO:
+        raise ValueError(f"LAB_READ_ONLY: {value!r} is neither yes nor no; use 1 or 0")
+    return value in _YES
+
+
+_YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
 def serves_everywhere() -> bool:

@@ -7,7 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
-from dashboard import claims, draft, links, pages, show, store, words
+from dashboard import claims, draft, links, pages, permissions, show, store, words
 from engine import api
 from engine.answers.claim_verdicts import Assessment
 from engine.answers.claim_words import claimed_text
@@ -89,9 +89,10 @@ def _settle(a: Assessment) -> None:
         st.session_state[key] = new_id()
     if problem:
         st.warning(words.escape(f"Its experiment cannot run here: {problem}"))
-    if st.button("Queue the experiment that settles it", icon=":material/play_arrow:", disabled=bool(problem), key="claim_queue"):
+    allowed = permissions.control(disabled=bool(problem))
+    if st.button("Queue the experiment that settles it", icon=":material/play_arrow:", key="claim_queue", **allowed):
         try:
-            experiment_id = api.submit(store.database(), spec, request_key=st.session_state[key], devices=devices)
+            experiment_id = api.submit(permissions.database(), spec, request_key=st.session_state[key], devices=devices)
         except ValueError as error:
             st.error(words.escape(str(error)))
             return

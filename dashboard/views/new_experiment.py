@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import draft, form_parts, links, pages, show, store, words
+from dashboard import draft, form_parts, links, pages, permissions, show, store, words
 from engine import api
 from engine.devices import Device, local_devices
 from engine.planning import guard
@@ -70,7 +70,7 @@ def _run(workloads: list[dict[str, Any]], devices: list[Device], key: str) -> No
         api.check(spec, devices)
     except ValueError as error:
         st.error(words.escape(str(error)))
-        st.button("Run", type="primary", icon=":material/play_arrow:", disabled=True, key="new_run")
+        st.button("Run", type="primary", icon=":material/play_arrow:", key="new_run", **permissions.control(disabled=True))
         return
     for text in guard.warnings(spec, devices):
         st.warning(words.escape(text), icon=":material/memory:")
@@ -80,9 +80,9 @@ def _run(workloads: list[dict[str, Any]], devices: list[Device], key: str) -> No
     rounds = f"{plan.variants} variants x {plan.rounds} rounds for speed and memory"
     at_most = "At most " if spec.stop_early else ""
     st.markdown(f"{at_most}**{sum(plan.runs.values())} runs**: {rounds}{', and ' if once else ''}{once}; {took}.")
-    if st.button("Run", type="primary", icon=":material/play_arrow:", key="new_run"):
+    if st.button("Run", type="primary", icon=":material/play_arrow:", key="new_run", **permissions.control()):
         try:
-            experiment_id = api.submit(store.database(), spec, request_key=key, devices=devices)
+            experiment_id = api.submit(permissions.database(), spec, request_key=key, devices=devices)
         except ValueError as error:
             st.error(words.escape(str(error)))
             return
