@@ -6,6 +6,7 @@ Nothing else in the dashboard opens the database. Writes are engine.api and db.q
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from dashboard import frozen
 from db import queries
 from db.session import connect, migrate
 from engine import analysis, api, settings
@@ -56,7 +58,9 @@ def reason(error: Exception) -> str:
 
 
 def token(experiment_id: str | None = None) -> str:
-    """Cheap; see db.queries.change_token."""
+    """Cheap; see db.queries.change_token. A snapshot never changes."""
+    if experiment_id is not None and (held := frozen.snapshot()) is not None:
+        return f"frozen {held.id}"
     return queries.change_token(database(), experiment_id)
 
 
@@ -67,8 +71,20 @@ def record(experiment_id: str, samples: str = "none") -> Record | None:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _record(url: str, experiment_id: str, samples: Any, token: str) -> Record | None:
-    # perplexity's intervals pair samples, so summaries need those of the quality runs at least
+    return _load(url, experiment_id, samples)
+
+
+def _load(url: str, experiment_id: str, samples: Any) -> Record | None:
+    """From the snapshot that is shown, with all its samples, or from the database."""
+    if (held := frozen.snapshot()) is not None:
+        return held.records.get(experiment_id)
     return queries.record(open_database(url), experiment_id, samples=samples)
+
+
+def _rows(found: Record) -> Sequence[analysis.Row]:
+    """As they were computed when the snapshot was made that is shown; else computed now."""
+    held = frozen.snapshot()
+    return analysis.rows(found) if held is None else held.rows[found["experiment"]["id"]]
 
 
 def summary(experiment_id: str) -> pd.DataFrame:
@@ -78,9 +94,9 @@ def summary(experiment_id: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
-    found = queries.record(open_database(url), experiment_id, samples="quality")
+    found = _load(url, experiment_id, "quality")  # perplexity's intervals pair samples
     assert found is not None, "asked for only after `record` was not None"
-    return analysis.summary(found)
+    return analysis.frame(_rows(found))
 
 
 def measured() -> tuple[list[advisor.Measured], list[str]]:
@@ -107,9 +123,9 @@ def explained(experiment_id: str) -> tuple[list[Why], list[Interaction]]:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _explained(url: str, experiment_id: str, token: str) -> tuple[list[Why], list[Interaction]]:
-    found = queries.record(open_database(url), experiment_id, samples="quality")
+    found = _load(url, experiment_id, "quality")
     assert found is not None, "asked for only after `record` was not None"
-    return explain(found, analysis.rows(found)), interactions(found)
+    return explain(found, _rows(found)), interactions(found)
 
 
 def queue() -> pd.DataFrame:

@@ -6,6 +6,7 @@ The rule behind the verdicts is in engine/verdicts.py, the formulas in engine/st
 from __future__ import annotations
 
 import statistics as medians
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -73,12 +74,17 @@ def rows(record: Record) -> list[Row]:
 
 
 def summary(record: Record) -> pd.DataFrame:
-    """`rows` as a frame: one column per field of Row, in that order. A missing number is NaN, a missing reason None."""
+    """`rows` as a frame."""
+    return frame(rows(record))
+
+
+def frame(found: Sequence[Row]) -> pd.DataFrame:
+    """One column per field of Row, in that order. A missing number is NaN, a missing reason None."""
     # Not at the top: a machine that only measures prints its results as JSON, and needs no pandas for that.
     import pandas as pd
 
     names = [f.name for f in fields(Row)]
-    data = [asdict(row) for row in rows(record)]
+    data = [asdict(row) for row in found]
     kinds = {"position": "int64", "n_rounds": "int64", "n_samples": "int64", "baseline": "bool"}
     kinds |= dict.fromkeys(("value", "low", "high", "ratio", "ci_low", "ci_high"), "float64")
     columns = {name: pd.Series([d[name] for d in data], dtype=kinds.get(name, "object")) for name in names}

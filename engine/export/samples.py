@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.export.table import Table, columns
-from engine.metrics import metric
+from engine.metrics import METRICS
 from engine.record import Record
 from engine.variant_ref import VariantRef
 
@@ -41,7 +41,8 @@ def _rows(record: Record) -> Iterator[list[Any]]:
 
 
 def _of_measurement(m: dict[str, Any]) -> Iterator[list[Any]]:
-    of = [m["metric"], metric(m["metric"]).unit, m["point"], m["status"], m["reason"]]
+    known = METRICS.get(m["metric"])  # of another version there may be others; nothing is left out
+    of = [m["metric"], known.unit if known else None, m["point"], m["status"], m["reason"]]
     if not m["warmups"] and not m["samples"]:
         yield [*of, None, None, m["value"]]
     for warmup, values in ((True, m["warmups"]), (False, m["samples"])):
