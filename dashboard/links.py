@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from engine import settings
+from engine import settings, variant_ref
+from engine.variant_ref import RefList, VariantRef
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _LONGEST = 300
@@ -36,6 +37,16 @@ def experiment_id(params: Mapping[str, str], name: str = "id") -> str | None:
     """An id that could exist; None where there is none or it cannot be one."""
     value = text(params, name)
     return value if value is not None and _ID.fullmatch(value) else None
+
+
+def variants(params: Mapping[str, str], name: str = "variants") -> RefList:
+    """The variants that an address names; what cannot be a reference stands in `malformed`."""
+    return variant_ref.read(params.get(name, ""))
+
+
+def variant(params: Mapping[str, str], name: str = "base") -> VariantRef | None:
+    """One variant; None where there is none or it cannot be one."""
+    return variant_ref.parse(params.get(name, ""))
 
 
 def page_number(params: Mapping[str, str], pages: int) -> int:

@@ -7,7 +7,7 @@ import logging
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import notices, pages, permissions, store, words
+from dashboard import notices, pages, permissions, store, tray, words
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
     permissions.banner()
     notices.show()
     try:
+        tray.show(page.url_path)
         page.run()
     except SQLAlchemyError as error:
         logging.getLogger(__name__).exception("page %s", page.title)

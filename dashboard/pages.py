@@ -18,6 +18,7 @@ _PAGES = {
     "planner": ("Planner", "planner", ":material/memory:", True, "How much memory a run would take, and whether it fits a GPU."),
     "queue": ("Queue", "queue", ":material/pending_actions:", True, "What runs and what waits; cancel it here."),
     "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),
+    "compare": ("Compare", "compare", ":material/compare_arrows:", True, "Variants of any experiments, side by side."),
     "claims": ("Claims", "claims", ":material/fact_check:", True, "What the chapter claims, and what was measured."),
     "experiment": ("Experiment", "experiment", ":material/science:", False, "One experiment: verdicts, charts, samples, downloads."),
 }

@@ -6,7 +6,7 @@ Nothing else in the dashboard opens the database. Writes are engine.api and db.q
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,6 +22,7 @@ from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
 from engine.record import Record
+from engine.variant_ref import VariantRef
 
 ADVISED_BY = 200
 """The newest so many experiments are what the advisor answers from."""
@@ -126,6 +127,16 @@ def _explained(url: str, experiment_id: str, token: str) -> tuple[list[Why], lis
     found = _load(url, experiment_id, "quality")
     assert found is not None, "asked for only after `record` was not None"
     return explain(found, _rows(found)), interactions(found)
+
+
+def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]]:
+    """{reference: title, name, baseline} of those that exist, in one small query; the others are missing."""
+    wanted = set(refs)
+    if (held := frozen.snapshot()) is not None:
+        there = {VariantRef(key, i): {"title": r["experiment"]["title"], **v} for key, r in held.records.items() for i, v in enumerate(r["variants"])}
+        return {ref: v for ref, v in there.items() if ref in wanted}
+    found = {VariantRef(v["experiment"], v["position"]): v for v in queries.variants(database(), {ref.experiment for ref in wanted})}
+    return {ref: v for ref, v in found.items() if ref in wanted}
 
 
 def queue() -> pd.DataFrame:

@@ -6,6 +6,7 @@ Lists never load raw samples, evidence or logs.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -104,6 +105,14 @@ def experiments(db: Engine, limit: int = 50, offset: int = 0, source: str | None
         for e in found
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def variants(db: Engine, experiment_ids: Iterable[str]) -> list[dict[str, Any]]:
+    """All variants of these experiments, one small query for all: experiment, title, position, name, baseline."""
+    columns = (Variant.experiment_id.label("experiment"), Experiment.title, Variant.position, Variant.name, Variant.baseline)
+    found = select(*columns).join(Experiment, Experiment.id == Variant.experiment_id).where(Variant.experiment_id.in_(set(experiment_ids)))
+    with reading(db) as connection:
+        return [dict(row) for row in connection.execute(found.order_by(Variant.experiment_id, Variant.position)).mappings()]
 
 
 def count_experiments(db: Engine) -> int:

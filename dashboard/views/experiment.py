@@ -18,6 +18,7 @@ from dashboard import (
     store,
     tables,
     training,
+    tray,
     why,
     words,
 )
@@ -70,6 +71,7 @@ def _header(record: Record) -> None:
         f"{spec['rounds']} round{'s' * (spec['rounds'] != 1)}", words.moment_text(experiment["created_at"]), results.status(record),
     ]  # fmt: skip
     st.markdown(words.escape(" · ".join(facts)))
+    tray.offer(experiment["id"], [v["name"] for v in record["variants"]])
     if spec["model"]["source"] == "bundled" and model in BUNDLED:
         st.caption(words.escape(BUNDLED[model].note))
     if spec["model"]["source"] == "shape" and model in SHAPES:
