@@ -15,13 +15,15 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import frozen
-from db import queries
+from db import queries, saved
 from db.session import connect, migrate
 from engine import analysis, api, settings
 from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
+from engine.export.samples import samples as sample_table
 from engine.record import Record
+from engine.snapshot import Snapshot, thaw
 from engine.variant_ref import VariantRef
 
 ADVISED_BY = 200
@@ -82,7 +84,7 @@ def _load(url: str, experiment_id: str, samples: Any) -> Record | None:
     return queries.record(open_database(url), experiment_id, samples=samples)
 
 
-def _rows(found: Record) -> Sequence[analysis.Row]:
+def rows(found: Record) -> Sequence[analysis.Row]:
     """As they were computed when the snapshot was made that is shown; else computed now."""
     held = frozen.snapshot()
     return analysis.rows(found) if held is None else held.rows[found["experiment"]["id"]]
@@ -97,7 +99,7 @@ def summary(experiment_id: str) -> pd.DataFrame:
 def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
     found = _load(url, experiment_id, "quality")  # perplexity's intervals pair samples
     assert found is not None, "asked for only after `record` was not None"
-    return analysis.frame(_rows(found))
+    return analysis.frame(rows(found))
 
 
 def measured() -> tuple[list[advisor.Measured], list[str]]:
@@ -126,7 +128,30 @@ def explained(experiment_id: str) -> tuple[list[Why], list[Interaction]]:
 def _explained(url: str, experiment_id: str, token: str) -> tuple[list[Why], list[Interaction]]:
     found = _load(url, experiment_id, "quality")
     assert found is not None, "asked for only after `record` was not None"
-    return explain(found, _rows(found)), interactions(found)
+    return explain(found, rows(found)), interactions(found)
+
+
+def sample_rows(experiment_id: str) -> int:
+    """How many rows the table of its raw samples has."""
+    return _sample_rows(settings.database_url(), experiment_id, token(experiment_id))
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _sample_rows(url: str, experiment_id: str, token: str) -> int:
+    if (held := frozen.snapshot()) is not None:
+        return sum(1 for _ in sample_table(held.records[experiment_id]).rows)
+    return queries.count_samples(open_database(url), experiment_id)
+
+
+def snapshot(snapshot_id: str) -> Snapshot | None:
+    """One that is checked each time it is shown; None if there is none. Raises engine.snapshot.TamperedError."""
+    row = saved.snapshot(database(), snapshot_id)
+    return None if row is None else _thawed(row)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)  # by all that is in the row: what was changed since is another row, and checked
+def _thawed(row: dict[str, Any]) -> Snapshot:
+    return thaw(row)
 
 
 def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]]:

@@ -51,17 +51,12 @@ def views(db: Engine, limit: int = 200) -> list[dict[str, Any]]:
         return [{**row, "created_at": iso(row["created_at"])} for row in connection.execute(newest).mappings()]
 
 
-def keep_snapshot(
-    db: Engine, snapshot_id: str, *, sha256: str, document: bytes, name: str, page: str, variants: int, owner: str | None, created_at: str
-) -> None:
+def keep_snapshot(db: Engine, frozen: dict[str, Any]) -> None:
     """Store what engine/snapshot.py froze. The same one again changes nothing."""
-    row = insert(Snapshot).values(
-        id=snapshot_id, sha256=sha256, document=document, name=_named(name), page=page, variants=variants, owner=owner,
-        created_at=datetime.fromisoformat(created_at.removesuffix("Z")),
-    )  # fmt: skip
+    row = frozen | {"name": _named(frozen["name"]), "created_at": datetime.fromisoformat(frozen["created_at"].removesuffix("Z"))}
     with db.begin() as connection:
-        if connection.execute(select(Snapshot.id).where(Snapshot.id == snapshot_id)).first() is None:
-            connection.execute(row)
+        if connection.execute(select(Snapshot.id).where(Snapshot.id == frozen["id"])).first() is None:
+            connection.execute(insert(Snapshot).values(**row))
 
 
 def snapshot(db: Engine, snapshot_id: str) -> dict[str, Any] | None:

@@ -8,12 +8,14 @@
 | LAB_LOCKS | device locks, shared by all data directories of a user | <tmp>/llm-tradeoff-lab-<uid> |
 | LAB_ENVIRONMENTS | folder of the layered environments `.venv-<name>` | beside the running interpreter's .venv |
 | HOST, PORT | address of the page | 127.0.0.1, 8501 |
+| LAB_USER | who owns what is submitted from here | the name of the user who runs it |
 | PUBLIC_BASE_URL | what links begin with | http://HOST:PORT; for HOST=0.0.0.0 this machine's address in its network |
 | LAB_READ_ONLY | 1: the pages show everything and change nothing; the command line and the scheduler go on writing | 0 |
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import sys
@@ -82,6 +84,15 @@ def read_only() -> bool:
 
 
 _YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
+
+
+def user() -> str | None:
+    """Who owns what this process submits; None where nothing tells."""
+    try:
+        name = os.environ.get("LAB_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return None
+    return "".join(c for c in name if c.isprintable()).strip()[:120] or None
 
 
 def serves_everywhere() -> bool:

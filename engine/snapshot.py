@@ -44,16 +44,12 @@ class Snapshot:
     rows: Mapping[str, tuple[Row, ...]]
     frames: Mapping[str, Sequence[Mapping[str, Any]]]
 
-    @property
-    def variants(self) -> int:
-        return sum(len(record["variants"]) for record in self.records.values())
-
 
 def freeze(
     name: str, page: str, params: Mapping[str, str], owner: str | None, found: Sequence[tuple[Record, Sequence[Row]]],
     frames: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
-) -> tuple[str, str, bytes]:
-    """(id, sha256, document) of (record with all samples, its rows) each. Two of the same moment have different ids: one cannot be guessed."""
+) -> dict[str, Any]:
+    """The row that db.saved keeps, of (record with all samples, its rows) each. Two of the same moment have different ids: none can be guessed."""
     content = {
         "format": FORMAT, "name": " ".join(name.split()), "page": page, "params": dict(params), "owner": owner,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), "nonce": secrets.token_urlsafe(16),
@@ -63,7 +59,11 @@ def freeze(
     }  # fmt: skip
     text = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
     digest = hashlib.sha256(text)
-    return _id_of(digest.digest()), digest.hexdigest(), zlib.compress(text, 6)
+    variants = sum(len(record["variants"]) for record, _ in found)
+    return {
+        "id": _id_of(digest.digest()), "sha256": digest.hexdigest(), "document": zlib.compress(text, 6), "variants": variants,
+        **{key: content[key] for key in _LISTED},
+    }  # fmt: skip
 
 
 def thaw(row: Mapping[str, Any]) -> Snapshot:

@@ -21,7 +21,7 @@ def export(
     """Print an experiment: a row per variant x metric x point (csv, json, parquet), per variant (variants), per sample (samples), or the bundle."""
     from db import queries
     from engine import settings
-    from engine.export.files import FORMATS, content
+    from engine.export.files import FORMATS, Source, content
 
     chosen = "json" if as_json else format
     if chosen not in FORMATS:
@@ -29,7 +29,7 @@ def export(
     record = queries.record(database(), experiment, samples=FORMATS[chosen].samples)
     if record is None:
         raise ValueError(f"experiment: there is no {experiment!r}; it may have been deleted")
-    sys.stdout.buffer.write(content(chosen, record, settings.experiment_link(experiment)))
+    sys.stdout.buffer.write(content(chosen, Source(record, settings.experiment_link(experiment))))
     sys.stdout.buffer.flush()
 
 

@@ -3,30 +3,57 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from engine.analysis import rows
+from engine.analysis import Row, rows
 from engine.export.formats import CSV_MEDIA, JSON_MEDIA, PARQUET_MEDIA, csv_chunks, json_chunks, parquet
 from engine.export.samples import samples
 from engine.export.summary import long, wide
+from engine.export.table import Table
 from engine.record import Record
 
-Write = Callable[[Record, str | None], Iterator[str | bytes]]
+
+@dataclass(frozen=True)
+class Source:
+    """An experiment that is to be exported. link: of its page. point: a point_label, of the tables that hold one point of each metric.
+
+    results: what engine.analysis.rows gives; computed where they are asked for, unless they are given, as those of a snapshot are.
+    """
+
+    record: Record
+    link: str | None = None
+    point: str | None = None
+    given: Sequence[Row] | None = None
+
+    @property
+    def results(self) -> Sequence[Row]:
+        return rows(self.record) if self.given is None else self.given
+
+    @property
+    def long(self) -> Table:
+        return long(self.record, self.results, self.link)
+
+    @property
+    def wide(self) -> Table:
+        return wide([(self.record, self.results, self.link)], self.point)
+
+
+Pieces = Iterator[str] | Iterator[bytes]
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """write: (record, link) -> the file in pieces. samples: which raw samples the record must be loaded with. rows: what one row is."""
+    """write: the file in pieces; raises ValueError before the first. samples: which raw ones the record must be loaded with. row: what one is."""
 
     label: str
     ending: str
     media_type: str
     samples: Literal["quality", "all"]
-    rows: str
-    write: Write
+    row: Literal["result", "variant", "sample", "file"]
+    write: Callable[[Source], Pieces]
 
 
 def bundle_text(record: Record) -> str:
@@ -35,20 +62,23 @@ def bundle_text(record: Record) -> str:
 
 
 FORMATS = {
-    "csv": FileFormat("Results (CSV)", "csv", CSV_MEDIA, "quality", "variant x metric x point", lambda r, link: csv_chunks(long(r, rows(r), link))),
-    "json": FileFormat("Results (JSON)", "json", JSON_MEDIA, "quality", "variant x metric x point", lambda r, link: json_chunks(long(r, rows(r), link))),
-    "parquet": FileFormat("Results (Parquet)", "parquet", PARQUET_MEDIA, "quality", "variant x metric x point",
-                          lambda r, link: iter([parquet(long(r, rows(r), link))])),
-    "variants": FileFormat("Variants (CSV)", "variants.csv", CSV_MEDIA, "quality", "variant", lambda r, link: csv_chunks(wide([(r, rows(r), link)]))),
-    "samples": FileFormat("Samples (CSV)", "samples.csv", CSV_MEDIA, "all", "raw sample", lambda r, link: csv_chunks(samples(r))),
-    "bundle": FileFormat("Bundle (JSON)", "bundle.json", JSON_MEDIA, "all", "", lambda r, link: iter([bundle_text(r)])),
-}  # fmt: skip
+    "csv": FileFormat("Results (CSV)", "csv", CSV_MEDIA, "quality", "result", lambda s: csv_chunks(s.long)),
+    "json": FileFormat("Results (JSON)", "json", JSON_MEDIA, "quality", "result", lambda s: json_chunks(s.long)),
+    "parquet": FileFormat("Results (Parquet)", "parquet", PARQUET_MEDIA, "quality", "result", lambda s: iter([parquet(s.long)])),
+    "variants": FileFormat("Variants (CSV)", "variants.csv", CSV_MEDIA, "quality", "variant", lambda s: csv_chunks(s.wide)),
+    "samples": FileFormat("Samples (CSV)", "samples.csv", CSV_MEDIA, "all", "sample", lambda s: csv_chunks(samples(s.record))),
+    "bundle": FileFormat("Bundle (JSON)", "bundle.json", JSON_MEDIA, "all", "file", lambda s: iter([bundle_text(s.record)])),
+}
 """By the name that the command line and the addresses use."""
 
 
-def content(name: str, record: Record, link: str | None) -> bytes:
+def content(name: str, source: Source) -> bytes:
     """The whole file at once."""
-    return b"".join(piece.encode() if isinstance(piece, str) else piece for piece in FORMATS[name].write(record, link))
+    return whole(FORMATS[name].write(source))
+
+
+def whole(pieces: Pieces) -> bytes:
+    return b"".join(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
 
 
 def file_name(stem: str, ending: str, moment: datetime | None = None) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from db import saved
 
 FROZEN: dict[str, Any] = {
-    "sha256": "a" * 64, "document": b"\x00\xffbytes", "name": "int8 or nf4", "page": "experiment", "variants": 3, "owner": "ada",
+    "id": "snap-1", "sha256": "a" * 64, "document": b"\x00\xffbytes", "name": "int8 or nf4", "page": "experiment", "variants": 3, "owner": "ada",
     "created_at": "2026-01-02T03:04:05Z",
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_names_that_are_none_are_refused(db: Engine, name: str) -> None:
 @pytest.mark.parametrize(("owner", "other"), [("ada", "eve"), ("ada", None), (None, "eve")])
 def test_only_its_owner_renames_and_deletes(db: Engine, owner: str | None, other: str | None) -> None:
     keep_view(db, owner=owner)
-    saved.keep_snapshot(db, "snap-1", **FROZEN | {"owner": owner})
+    saved.keep_snapshot(db, FROZEN | {"owner": owner})
     assert not saved.rename_view(db, "view-1", "Taken", other)
     assert not saved.delete_view(db, "view-1", other) and not saved.delete_snapshot(db, "snap-1", other)
     assert len(saved.views(db)) == len(saved.snapshots(db)) == 1
@@ -53,20 +53,20 @@ def test_only_its_owner_renames_and_deletes(db: Engine, owner: str | None, other
 
 
 def test_a_snapshot_comes_back_to_the_byte_and_lists_without_its_document(db: Engine) -> None:
-    saved.keep_snapshot(db, "snap-1", **FROZEN)
-    assert saved.snapshot(db, "snap-1") == FROZEN | {"id": "snap-1"}
-    assert saved.snapshots(db) == [{k: v for k, v in FROZEN.items() if k != "document"} | {"id": "snap-1"}]
+    saved.keep_snapshot(db, FROZEN)
+    assert saved.snapshot(db, "snap-1") == FROZEN
+    assert saved.snapshots(db) == [{k: v for k, v in FROZEN.items() if k != "document"}]
     assert saved.snapshot(db, "snap-2") is None
 
 
 def test_nothing_changes_a_snapshot(db: Engine) -> None:
-    saved.keep_snapshot(db, "snap-1", **FROZEN)
-    saved.keep_snapshot(db, "snap-1", **FROZEN | {"document": b"other", "name": "other", "owner": "eve"})
-    assert saved.snapshot(db, "snap-1") == FROZEN | {"id": "snap-1"}
+    saved.keep_snapshot(db, FROZEN)
+    saved.keep_snapshot(db, FROZEN | {"document": b"other", "name": "other", "owner": "eve"})
+    assert saved.snapshot(db, "snap-1") == FROZEN
 
 
 def test_newest_first(db: Engine) -> None:
     for month in (1, 3, 2):
-        saved.keep_snapshot(db, f"snap-{month}", **FROZEN | {"created_at": f"2026-0{month}-02T03:04:05Z"})
+        saved.keep_snapshot(db, FROZEN | {"id": f"snap-{month}", "created_at": f"2026-0{month}-02T03:04:05Z"})
     assert [s["id"] for s in saved.snapshots(db)] == ["snap-3", "snap-2", "snap-1"]
     assert [s["id"] for s in saved.snapshots(db, limit=1)] == ["snap-3"]

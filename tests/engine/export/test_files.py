@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 from engine.bundle import load_bundle
-from engine.export.files import FORMATS, content, file_name
+from engine.export.files import FORMATS, Source, content, file_name
 from tests.engine.export.records import record
 
 
 def test_a_bundle_is_read_again(tmp_path: Path) -> None:
-    (tmp_path / "x.bundle.json").write_bytes(content("bundle", record(), None))
+    (tmp_path / "x.bundle.json").write_bytes(content("bundle", Source(record())))
     again = load_bundle(tmp_path / "x.bundle.json")
     assert again["runs"] == json.loads(json.dumps(record()["runs"])) and again["experiment"]["id"] == "test-experiment-000001"
 

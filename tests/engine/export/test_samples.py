@@ -7,14 +7,14 @@ import io
 import pandas as pd
 import pytest
 
-from engine.export.files import content
+from engine.export.files import Source, content
 from engine.measurement import Status
 from tests.engine.export.records import read, record
 from tests.records import build_record
 
 
 def test_every_raw_sample_has_a_row() -> None:
-    found = read(content("samples", record(quality={"base": {"perplexity": [9.0, 8.0]}}), None))
+    found = read(content("samples", Source(record(quality={"base": {"perplexity": [9.0, 8.0]}}))))
     # 2 variants x 2 metrics x 3 rounds x (1 warm-up + 1 sample), two blocks, and the quality run that measured nothing
     assert len(found) == 2 * 2 * 3 * 2 + 2 + 1
     assert list(found[0]) == [
@@ -32,7 +32,7 @@ def test_a_point_that_did_not_fit_and_a_run_that_died_have_a_row() -> None:
         {"a": {"ttft_seconds": [1.0], "ttft_seconds@8": [Status.OUT_OF_MEMORY]}, "b": {}},
         runs={("b", 0): {"status": "failed", "reason": "signal 11"}},
     )
-    point, run = read(content("samples", lost, None))[2:]
+    point, run = read(content("samples", Source(lost)))[2:]
     assert (point["variant"], point["status"], point["reason"], point["value"]) == ("a", "out_of_memory", "batch 8: out_of_memory", "")
     assert point["point"] == "batch=8, prompt_tokens=128, new_tokens=64"
     assert (run["variant"], run["metric"], run["run_status"], run["status"], run["reason"], run["value"]) == (
@@ -43,6 +43,6 @@ def test_a_point_that_did_not_fit_and_a_run_that_died_have_a_row() -> None:
 @pytest.mark.parametrize("lost", [False, True])
 def test_read_csv_gives_numbers(lost: bool) -> None:
     changes = {"runs": {("small", 0): {"status": "failed", "reason": "gone", "measurements": []}}} if lost else {}
-    found = pd.read_csv(io.BytesIO(content("samples", record(**changes), None)))
+    found = pd.read_csv(io.BytesIO(content("samples", Source(record(**changes)))))
     assert (found["round"].dtype, found["value"].dtype) == ("int64", "float64")
     assert found["value"].isna().sum() == int(lost)

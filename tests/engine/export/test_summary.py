@@ -9,7 +9,7 @@ import pytest
 
 from engine.analysis import rows
 from engine.bundle import load_bundle
-from engine.export.files import content
+from engine.export.files import Source, content
 from engine.export.formats import csv_chunks
 from engine.export.provenance import workload_hash
 from engine.export.summary import wide
@@ -26,7 +26,7 @@ FAILED = {("small", r): {"status": "failed", "reason": "signal 11", "measurement
 
 
 def test_one_row_per_variant_metric_and_point() -> None:
-    found = read(content("csv", record(), LINK))
+    found = read(content("csv", Source(record(), LINK)))
     assert list(found[0]) == [
         "experiment_id", "title", "device", "created_at", "link", "variant_id", "variant", "stack", "baseline", "metric", "label", "unit", "kind",
         "point", "status", "reason", "value", "low", "high", "n_rounds", "n_samples", "ratio", "ci_low", "ci_high", "verdict", *PROVENANCE,
@@ -45,15 +45,15 @@ def test_one_row_per_variant_metric_and_point() -> None:
 
 
 def test_json_has_the_same_rows() -> None:
-    made, flat = json.loads(content("json", record(), LINK)), read(content("csv", record(), LINK))
+    made, flat = json.loads(content("json", Source(record(), LINK))), read(content("csv", Source(record(), LINK)))
     assert [list(row) for row in made] == [list(row) for row in flat]
     assert made[2]["point"] == {"batch": 1, "prompt_tokens": 128, "new_tokens": 64}
     assert (made[2]["value"], made[2]["baseline"], made[3]["ci_low"], made[2]["link"]) == (0.55, False, None, LINK)
-    assert json.loads(content("json", record(), None))[0]["link"] is None
+    assert json.loads(content("json", Source(record())))[0]["link"] is None
 
 
 def test_one_row_per_variant_with_units_in_the_names() -> None:
-    base, small = read(content("variants", record(), LINK))
+    base, small = read(content("variants", Source(record(), LINK)))
     metrics = [name for name in base if name in METRICS]
     assert metrics == ["ttft_seconds", "kv_cache_bytes"]
     assert float(small["ttft_seconds"]) == 0.55 and float(small["ttft_seconds_ratio"]) == pytest.approx(0.5)
@@ -72,23 +72,23 @@ def test_every_speed_and_memory_metric_says_its_unit_in_its_name() -> None:
 @pytest.mark.parametrize("status", ["failed", "out_of_memory", "timed_out", "unsupported", "cancelled"])
 def test_what_gave_no_number_keeps_its_row_with_status_and_reason(status: str) -> None:
     lost = record(runs={key: change | {"status": status} for key, change in FAILED.items()})
-    long_rows = [r for r in read(content("csv", lost, None)) if r["variant"] == "small"]
+    long_rows = [r for r in read(content("csv", Source(lost))) if r["variant"] == "small"]
     assert [(r["status"], r["value"], r["ratio"], r["n_rounds"]) for r in long_rows] == [(status, "", "", "0")] * 2
     assert all("signal 11" in r["reason"] for r in long_rows)
-    base, small = read(content("variants", lost, None))
+    base, small = read(content("variants", Source(lost)))
     assert (small["status"], small["reason"], small["ttft_seconds"], small["runs_succeeded"]) == (status, "signal 11", "", "0")
     assert (base["status"], base["reason"]) == ("succeeded", "")
 
 
 def test_a_point_that_did_not_fit_stands_beside_those_that_did() -> None:
-    found = read(content("variants", load_bundle(REPOSITORY / "experiments" / "reference" / "llama-7b-h200.json"), None))
+    found = read(content("variants", Source(load_bundle(REPOSITORY / "experiments" / "reference" / "llama-7b-h200.json"))))
     assert len(found) > 1 and all(float(r["decode_tokens_per_second"]) > 0 for r in found if r["status"] == "succeeded")
 
 
 def test_where_a_number_comes_from_is_beside_it() -> None:
     of_gpu = load_bundle(REPOSITORY / "experiments" / "reference" / "4-bit-llama-7b-h100.json")
     of_gpu["runs"][0]["details"]["code"] = "c" * 40
-    found = {r["variant"]: r for r in read(content("variants", of_gpu, LINK))}
+    found = {r["variant"]: r for r in read(content("variants", Source(of_gpu, LINK)))}
     base, hqq = found["bfloat16"], found["hqq_4bit_g64"]
     assert {name: base[name] for name in PROVENANCE if name != "workload_hash"} == {
         "source": "local", "device_name": "NVIDIA H100 80GB HBM3", "machine": "vm-7cab", "driver": "580.159.04", "cuda": "13.0", "torch": "2.11.0",
