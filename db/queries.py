@@ -83,7 +83,7 @@ def _measurements(connection: Connection, experiment_id: str, samples: str) -> d
 
 def experiments(db: Engine, limit: int = 50, offset: int = 0, source: str | None = None) -> pd.DataFrame:
     """Newest first, of one source or all: id, title, model, workload, device, source, created_at, runs, and how many runs have each status."""
-    columns = ["id", "title", "model", "workload", "device", "source", "created_at", "runs", *STATUSES]
+    columns = ["id", "title", "model", "workload", "device", "hardware", "source", "created_at", "runs", *STATUSES]
     newest = select(Experiment.__table__).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit).offset(offset)
     if source is not None:
         newest = newest.where(Experiment.source == source)
@@ -98,8 +98,8 @@ def experiments(db: Engine, limit: int = 50, offset: int = 0, source: str | None
         counts[experiment_id][status] = number
     rows = [
         {
-            "id": e.id, "title": e.title, "model": model_name(e.spec), "workload": e.spec["workload"]["name"],
-            "device": e.bound_device or e.device, "source": e.source, "created_at": e.created_at,
+            "id": e.id, "title": e.title, "model": e.model, "workload": e.workload,
+            "device": e.bound_device or e.device, "hardware": e.hardware, "source": e.source, "created_at": e.created_at,
             "runs": sum(counts[e.id].values()), **{s: counts[e.id].get(s, 0) for s in STATUSES},
         }
         for e in found
@@ -153,15 +153,16 @@ def schedulers(db: Engine) -> list[dict[str, Any]]:
 def change_token(db: Engine, experiment_id: str | None = None) -> str:
     """Changes whenever the queue does: what is queued or runs, and how far it is.
 
-    With an experiment: changes only when one of its runs begins or ends, or the whole of it is deleted and stored again:
-    that is, when its tables and charts change.
+    With an experiment: changes only when one of its runs begins or ends, somebody edits what is said of it, or the whole of it
+    is deleted and stored again: that is, when its page changes.
     """
     if experiment_id is not None:
         # SQLite gives the ids of deleted rows away again, so an id alone does not tell a new record from the old one
         facts = (Run.status, func.count(), func.min(Run.id), func.max(Run.ended_at), func.sum(Run.seconds))
         ended = select(*facts).where(Run.experiment_id == experiment_id).group_by(Run.status)
         with reading(db) as connection:
-            return str(sorted(tuple(map(str, row)) for row in connection.execute(ended)))
+            edits = connection.execute(select(Experiment.edits).where(Experiment.id == experiment_id)).scalar()
+            return str([edits, *sorted(tuple(map(str, row)) for row in connection.execute(ended))])
     of_runs = select(Run.status, func.count(), func.sum(Run.beat), func.min(Run.id), func.max(Run.id))
     open_runs = of_runs.where(Run.status.in_(("queued", "running"))).group_by(Run.status)
     with reading(db) as connection:
@@ -183,14 +184,6 @@ def count_samples(db: Engine, experiment_id: str) -> int:
     counted = select(rows).select_from(Run).outerjoin(Measurement, Measurement.run_id == Run.id).where(Run.experiment_id == experiment_id)
     with reading(db) as connection:
         return int(connection.execute(counted).scalar() or 0)
-
-
-def model_name(spec: dict[str, Any]) -> str:
-    """'smollm2-135m', 'local:mine', 'hub:org/name@commit', as people write it."""
-    model = spec["model"]
-    if model["source"] == "hub":
-        return f"hub:{model['name']}@{model['revision']}"
-    return f"local:{model['name']}" if model["source"] == "local" else str(model["name"])
 
 
 def iso(moment: datetime | None) -> str | None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, CursorResult, Engine, ScalarSelect, Select, a
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
+from db.experiments import insert_experiment, set_hardware
 from db.results import insert_environment, insert_measurements
 from db.session import reading
 from db.tables import Experiment, Run, Variant, utc_now
@@ -47,13 +48,12 @@ def submit(
 ) -> str:
     """Store an experiment with its queued runs, all or nothing. The same request key again returns the first one's id.
 
-    experiment: {id, title, spec, source, device, request_key}; variants: {name, stack, baseline}; runs: {variant, round, kind}
+    experiment: {id, title, spec, source, device, request_key, owner or not}; variants: {name, stack, baseline}; runs: {variant, round, kind}
     in the order of execution, `variant` being a position.
     """
     try:
         with db.begin() as connection:
-            connection.execute(insert(Experiment).values(experiment | {"created_at": utc_now()}))
-            ids = insert_variants(connection, experiment["id"], variants)
+            ids = insert_experiment(connection, experiment | {"created_at": utc_now()}, variants)
             rows = [
                 {"experiment_id": experiment["id"], "variant_id": ids[r["variant"]], "round": r["round"], "kind": r["kind"]}
                 for r in runs
@@ -67,16 +67,6 @@ def submit(
             if (first := connection.execute(same).scalar()) is None:
                 raise
             return str(first)
-
-
-def insert_variants(connection: Connection, experiment_id: str, variants: list[dict[str, Any]]) -> list[int]:
-    """Row ids by position."""
-    rows = [
-        {"experiment_id": experiment_id, "position": i, "name": v["name"], "stack": v["stack"], "baseline": v["baseline"]}
-        for i, v in enumerate(variants)
-    ]
-    inserted = insert(Variant).returning(Variant.id, sort_by_parameter_order=True)
-    return list(connection.execute(inserted, rows).scalars())
 
 
 def claim(db: Engine, owner: str, offer: Offer) -> Claim | None:
@@ -156,6 +146,7 @@ def finish(
             connection.rollback()
             return False
         insert_measurements(connection, claim.run_id, measurements)
+        set_hardware(connection, claim.experiment_id, environment)
         return True
 
 

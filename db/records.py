@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert
+from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from db import queries
-from db.queue import insert_variants
+from db.experiments import insert_experiment, replace_experiment, set_hardware
 from db.results import insert_environment, insert_measurements
-from db.tables import Experiment, Run
+from db.tables import Run
 
 _ENDED = frozenset(queries.STATUSES) - {"queued", "running"}
 
@@ -19,8 +19,8 @@ _ENDED = frozenset(queries.STATUSES) - {"queued", "running"}
 def import_record(db: Engine, record: dict[str, Any], source: str) -> str:
     """Store a record under its own id and return that; runs that had not ended are left out.
 
-    The same record again changes nothing. A reference result takes the place of a stored reference result of that id, and of
-    nothing else. Raises ValueError where another one has the id, or what is in it cannot be read.
+    The same record again changes nothing, whatever its title is by now. A reference result takes the place of a stored reference
+    result of that id, and of nothing else; what people said of that one stays. Raises ValueError where another one has the id, or what is in it cannot be read.
     """
     try:
         experiment_id = str(record["experiment"]["id"])
@@ -30,9 +30,7 @@ def import_record(db: Engine, record: dict[str, Any], source: str) -> str:
         outdated = there is not None and there["experiment"]["source"] == source == "reference"
         if there is None or outdated:
             with db.begin() as connection:
-                if outdated:
-                    connection.execute(delete(Experiment).where(Experiment.id == experiment_id))
-                _insert(connection, record, source)
+                _store(connection, record, source, there)
             return experiment_id
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise ValueError(f"bundle: it is incomplete or was changed: {type(error).__name__}: {error}") from None
@@ -41,13 +39,18 @@ def import_record(db: Engine, record: dict[str, Any], source: str) -> str:
     raise ValueError(f"bundle: an experiment {experiment_id} with other content is there already; delete it first")
 
 
-def _insert(connection: Connection, record: dict[str, Any], source: str) -> None:
+def _store(connection: Connection, record: dict[str, Any], source: str, there: dict[str, Any] | None) -> None:
     experiment = record["experiment"]
-    connection.execute(insert(Experiment).values(
-        id=experiment["id"], title=experiment["title"], spec=experiment["spec"], source=source, device=experiment["device"],
-        bound_device=experiment["bound_device"], created_at=_moment(experiment["created_at"]), request_key=experiment["id"],
-    ))  # fmt: skip
-    ids = insert_variants(connection, experiment["id"], record["variants"])
+    fields = {k: experiment[k] for k in ("id", "title", "spec", "device", "bound_device")}
+    fields |= {"source": source, "created_at": _moment(experiment["created_at"]), "request_key": experiment["id"]}
+    if there is None:
+        ids = insert_experiment(connection, fields, record["variants"])
+    else:
+        if there["experiment"]["title"] != there["experiment"]["spec"]["title"]:  # renamed here
+            del fields["title"]
+        ids = replace_experiment(connection, fields | {"hardware": None}, record["variants"])
+    for facts in record["environments"].values():
+        set_hardware(connection, experiment["id"], facts)
     environments = {key: insert_environment(connection, facts) for key, facts in record["environments"].items()}
     for run in _ended(record):
         row = insert(Run).values(
@@ -65,8 +68,8 @@ def _ended(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _content(record: dict[str, Any]) -> Any:
-    """What two copies of a record have in common: row ids and where it came from are left out."""
-    experiment = {k: v for k, v in record["experiment"].items() if k != "source"}
+    """What two copies of a record have in common: row ids, where it came from and the title that may change are left out."""
+    experiment = {k: v for k, v in record["experiment"].items() if k not in ("source", "title")}
     skipped = ("id", "environment", "cancel", "phase")
     runs = [
         {k: v for k, v in run.items() if k not in skipped} | {"facts": record["environments"].get(run["environment"])}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -23,6 +23,7 @@ class Base(DeclarativeBase):
 
 class Experiment(Base):
     __tablename__ = "experiments"
+    __table_args__ = (Index("experiments_created", "created_at", "id"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Public, unguessable."""
@@ -37,6 +38,37 @@ class Experiment(Base):
     request_key: Mapped[str] = mapped_column(String(64), unique=True)
     """Made once per form: a double click inserts once."""
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    owner: Mapped[str | None] = mapped_column(String(120))
+    """Who made it here."""
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Markdown."""
+    archived: Mapped[bool] = mapped_column(default=False, server_default=false())
+    edits: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """Counts every change of title, note, tags and archive."""
+    model: Mapped[str] = mapped_column(Text, default="", server_default="")
+    workload: Mapped[str] = mapped_column(Text, default="", server_default="")
+    hardware: Mapped[str | None] = mapped_column(Text)
+    """The name of the device that its runs found, "NVIDIA H200"; none before the first run has told."""
+    stored_at: Mapped[datetime | None] = mapped_column(default=utc_now)
+    """When it came into this database; what was measured elsewhere was created long before."""
+
+
+class ExperimentTag(Base):
+    __tablename__ = "experiment_tags"
+    __table_args__ = (Index("experiment_tags_tag", "tag", "experiment_id"),)
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(40), primary_key=True)
+
+
+class ExperimentTechnique(Base):
+    """Which techniques occur in the variants of an experiment: what lists filter by."""
+
+    __tablename__ = "experiment_techniques"
+    __table_args__ = (Index("experiment_techniques_technique", "technique", "experiment_id"),)
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    technique: Mapped[str] = mapped_column(String(120), primary_key=True)
 
 
 class Variant(Base):
@@ -62,7 +94,9 @@ class Environment(Base):
 
 class Run(Base):
     __tablename__ = "runs"
-    __table_args__ = (Index("runs_queue", "status", "id"), Index("runs_experiment", "experiment_id", "id"))
+    __table_args__ = (
+        Index("runs_queue", "status", "id"), Index("runs_experiment", "experiment_id", "id"), Index("runs_of_status", "experiment_id", "status"),
+    )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
@@ -94,7 +128,7 @@ class Run(Base):
 
 class Measurement(Base):
     __tablename__ = "measurements"
-    __table_args__ = (Index("measurements_run", "run_id"),)
+    __table_args__ = (Index("measurements_run", "run_id", "metric"),)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
@@ -134,7 +168,7 @@ class SavedView(Base):
     page: Mapped[str] = mapped_column(String(32))
     params: Mapped[dict[str, Any]]
     """{parameter of the address: text}"""
-    owner: Mapped[str | None] = mapped_column(String(200))
+    owner: Mapped[str | None] = mapped_column(String(120))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
@@ -150,5 +184,5 @@ class Snapshot(Base):
     name: Mapped[str] = mapped_column(String(200))
     page: Mapped[str] = mapped_column(String(32))
     variants: Mapped[int] = mapped_column(Integer)
-    owner: Mapped[str | None] = mapped_column(String(200))
+    owner: Mapped[str | None] = mapped_column(String(120))
     created_at: Mapped[datetime]

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
-def submit(db: Engine, spec: ExperimentSpec, request_key: str | None = None, devices: Sequence[Device] | None = None) -> str:
+def submit(
+    db: Engine, spec: ExperimentSpec, request_key: str | None = None, devices: Sequence[Device] | None = None, owner: str | None = None
+) -> str:
     """Queue an experiment and return its id; the same request key again returns the first id.
 
-    devices: what the schedulers offer; this machine's where not given. Raises ValueError naming the field and the fix.
+    devices: what the schedulers offer; this machine's where not given. owner: who made it; who runs this process where not given.
+    Raises ValueError naming the field and the fix.
     """
     from db import queue
 
@@ -35,7 +38,8 @@ def submit(db: Engine, spec: ExperimentSpec, request_key: str | None = None, dev
     record = new_record(spec)
     return queue.submit(
         db,
-        experiment={k: record["experiment"][k] for k in ("id", "title", "spec", "source", "device")} | {"request_key": request_key or new_id()},
+        experiment={k: record["experiment"][k] for k in ("id", "title", "spec", "source", "device")}
+        | {"request_key": request_key or new_id(), "owner": owner or settings.user()},
         variants=record["variants"],
         runs=[{"variant": r.variant, "round": r.round, "kind": r.kind.value} for r in expand(spec)],
     )

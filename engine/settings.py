@@ -75,6 +75,15 @@ def port() -> int:
     return int(value)
 
 
+def user() -> str | None:
+    """Who owns what this process submits; None where nothing tells."""
+    try:
+        name = os.environ.get("LAB_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return None
+    return "".join(c for c in name if c.isprintable()).strip()[:120] or None
+
+
 def read_only() -> bool:
     """Whether the pages may change nothing. Raises ValueError: what was meant to protect must not be misread."""
     value = os.environ.get("LAB_READ_ONLY", "").strip().lower()

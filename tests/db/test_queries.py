@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from db import queries, queue
+from db.experiments import model_name
 from db.records import import_record
 from engine.modelspec import ModelSpec
 from tests.db.conftest import CPU, end, enqueue
@@ -143,4 +144,4 @@ def test_logs_are_read_one_by_one(db: Engine) -> None:
 
 @pytest.mark.parametrize("text", ["smollm2-135m", "llama-7b", "local:mine", f"hub:org/name@{'0' * 40}"])
 def test_models_are_named_as_people_write_them(text: str) -> None:
-    assert queries.model_name({"model": ModelSpec.model_validate(text).model_dump()}) == text
+    assert model_name({"model": ModelSpec.model_validate(text).model_dump()}) == text

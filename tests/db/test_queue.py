@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from db import queries, queue
 from db.session import connect
-from tests.db.conftest import CPU, end, enqueue, rows
+from tests.db.conftest import CPU, SPEC, end, enqueue, rows
 
 
 def test_runs_are_claimed_in_order_and_bind_their_experiment(db: Engine) -> None:
@@ -103,7 +103,7 @@ def test_an_experiment_is_stored_whole_or_not_at_all(db: Engine) -> None:
     with pytest.raises(IntegrityError):
         enqueue(db, title=None)
     with pytest.raises((StatementError, ValueError), match="not JSON compliant"):
-        enqueue(db, spec={"x": float("nan")})
+        enqueue(db, spec=SPEC | {"x": float("nan")})
     assert queries.count_experiments(db) == 0 and rows(db) == []
 
 

@@ -121,7 +121,7 @@ def test_a_backup_is_made_before_an_upgrade(tmp_path: Path, monkeypatch: pytest.
     db = connect(f"sqlite:///{path}")
     migrate(db)
     enqueue(db)
-    monkeypatch.setattr("alembic.script.ScriptDirectory.get_current_head", lambda self: "9999")
+    monkeypatch.setattr("alembic.script.ScriptDirectory.get_current_head", lambda self: "later")
     monkeypatch.setattr(command, "upgrade", lambda config, revision: None)
     migrate(db)
     (backup,) = tmp_path.glob("lab.db.before-upgrade-*")

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 _JSON = sa.JSON(none_as_null=True)
 
@@ -16,7 +16,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("page", sa.String(length=32), nullable=False),
         sa.Column("params", _JSON, nullable=False),
-        sa.Column("owner", sa.String(length=200), nullable=True),
+        sa.Column("owner", sa.String(length=120), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("page", sa.String(length=32), nullable=False),
         sa.Column("variants", sa.Integer(), nullable=False),
-        sa.Column("owner", sa.String(length=200), nullable=True),
+        sa.Column("owner", sa.String(length=120), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )

@@ -1,0 +1,90 @@
+"""A database of an older version keeps all that is in it when it is upgraded, and gets what newer versions ask of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, text
+
+from db import edits, queries
+from db import session as session_module
+from db.session import connect, migrate, reading
+
+NOW = "2026-01-02 03:04:05.000000"
+MODELS = {
+    "bundled-one": ({"source": "bundled", "name": "smollm2-135m", "revision": None}, "smollm2-135m"),
+    "local-one": ({"source": "local", "name": "mine", "revision": None}, "local:mine"),
+    "hub-one": ({"source": "hub", "name": "org/name", "revision": "0" * 40}, f"hub:org/name@{'0' * 40}"),
+}
+
+
+def at_revision(url: str, revision: str) -> Engine:
+    db = connect(url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(session_module.__file__).parent / "migrations"))
+    with db.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    return db
+
+
+def fill(db: Engine) -> None:
+    """Three experiments as version 0001 kept them: one measured on a named GPU, two that never ran."""
+    add = {
+        "experiments": "(id, title, spec, source, device, bound_device, request_key, created_at)"
+        " VALUES (:id, 'A title', :spec, 'local', 'cuda', NULL, :id, :now)",
+        "variants": "(id, experiment_id, position, name, stack, baseline) VALUES (:number, :id, 0, 'a', :stack, :yes)",
+        "environments": "(id, facts) VALUES ('e1', :facts)",
+        "runs": "(experiment_id, variant_id, kind, round, status, attempt, beat, cancel, environment_id, log_tail)"
+        " VALUES (:id, 1, 'speed', 0, 'succeeded', 1, 0, :no, 'e1', 'the end')",
+        "measurements": "(run_id, metric, point, status, value, n_samples, samples, warmups)"
+        " VALUES ((SELECT min(id) FROM runs), 'ttft_seconds', :point, 'succeeded', 0.5, 2, :samples, '[]')",
+    }
+    with db.begin() as connection:
+
+        def insert(table: str, **values: Any) -> None:
+            connection.execute(text(f"INSERT INTO {table} {add[table]}"), values)
+
+        for number, (id_, (model, _)) in enumerate(MODELS.items(), start=1):
+            spec = {"title": "A title", "model": model, "workload": {"name": "generation"}}
+            insert("experiments", id=id_, spec=json.dumps(spec), now=NOW)
+            stack = [{"technique": t, "options": {}} for t in ("bnb_int8", "sdpa")[:number]]
+            insert("variants", number=number, id=id_, stack=json.dumps(stack), yes=True)
+        insert("environments", facts=json.dumps({"device": "NVIDIA H200"}))
+        insert("runs", id="bundled-one", no=False)
+        insert("measurements", point=json.dumps({"batch": 1}), samples=json.dumps([0.4, 0.6]))
+
+
+def test_an_upgrade_from_the_first_schema_keeps_everything_and_fills_what_is_new(url: str) -> None:
+    db = at_revision(url, "0001")
+    fill(db)
+    migrate(db)
+    record = queries.record(db, "bundled-one", samples="all")
+    assert record is not None and record["experiment"]["title"] == "A title"
+    (run,) = record["runs"]
+    assert run["log_tail"] == "the end" and run["measurements"][0]["samples"] == [0.4, 0.6]
+    assert record["environments"] == {"e1": {"device": "NVIDIA H200"}}
+    with reading(db) as connection:
+        rows = {r.id: r for r in connection.execute(text("SELECT * FROM experiments"))}
+        used = connection.execute(text("SELECT experiment_id, technique FROM experiment_techniques ORDER BY 1, 2")).all()
+    assert {i: r.model for i, r in rows.items()} == {i: name for i, (_, name) in MODELS.items()}
+    assert {r.workload for r in rows.values()} == {"generation"}
+    assert {i: r.hardware for i, r in rows.items()} == {"bundled-one": "NVIDIA H200", "local-one": None, "hub-one": None}
+    assert all(str(r.stored_at) == str(r.created_at) for r in rows.values())
+    assert [tuple(u) for u in used] == [
+        ("bundled-one", "bnb_int8"), ("hub-one", "bnb_int8"), ("hub-one", "sdpa"), ("local-one", "bnb_int8"), ("local-one", "sdpa"),
+    ]  # fmt: skip
+    said = edits.current(db, "hub-one")
+    assert said == {"title": "A title", "owner": None, "note": "", "archived": False, "edits": 0, "tags": []}
+    db.dispose()
+
+
+def test_an_upgrade_of_an_empty_first_schema(url: str) -> None:
+    db = at_revision(url, "0001")
+    migrate(db)
+    assert queries.count_experiments(db) == 0
+    db.dispose()
