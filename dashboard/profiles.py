@@ -29,7 +29,8 @@ def section(record: Record) -> None:
     shares = charts.share_frame(found)
     if len(shares):
         device = next(p.device for p in found.values() if p.shares)
-        show.chart(charts.share_bars(shares, dark=show.dark()), charts.describe_shares(shares, device), "profile_shares")
+        bars = charts.share_bars(shares, dark=show.dark())
+        show.chart(bars, charts.describe_shares(shares, device), "profile_shares", lambda: charts.share_table(shares))
     name = str(st.selectbox("Operators of", list(found), key="profile_of"))
     _operators(name, found[name])
     _trace(record["experiment"]["id"], list(found).index(name), found[name])
@@ -43,8 +44,8 @@ def _operators(name: str, profile: Profile) -> None:
     st.caption(words.escape(text))
     frame = charts.operator_frame(profile)
     figure = charts.operator_bars(frame, profile.device, dark=show.dark())
-    show.chart(figure, charts.describe_operators(frame, profile), "profile_operators")
-    show.table(charts.operator_table(frame, profile), "The largest operators with calls, times and memory.", "profile_table")
+    words_of_it = charts.describe_operators(frame, profile)
+    show.chart(figure, words_of_it, "profile_operators", lambda: charts.operator_table(frame, profile), open_twin=True)
     parts = charts.part_table(profile)
     if len(parts):
         show.table(parts, "Named regions of the step and, on a GPU, the kernels that ran.", "profile_parts")

@@ -18,7 +18,7 @@ from engine.decisive import Decisive, decisive
 from engine.flips import flips
 from engine.looks import answered
 from engine.metrics import METRICS
-from engine.record import Record, control_position
+from engine.record import Record, control_position, device_memory_bytes
 from engine.tradeoff import wide
 
 _NOTICEABLE_SHARE = 0.1
@@ -70,9 +70,10 @@ def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) 
     summary = _without_control(record, summary)
     chosen = wide(summary, view.x, view.y, x_point=_at(summary, view.x, view.point), y_point=_at(summary, view.y, view.point))
     figure = tradeoff.tradeoff(
-        chosen, view.x, view.y, families(record), dark=show.dark(), beside=tradeoff.quality_texts(summary, decisive(record).quality)
-    )
-    show.chart(figure, tradeoff.describe(chosen, view.x, view.y), key)
+        chosen, view.x, view.y, families(record), dark=show.dark(), beside=tradeoff.quality_texts(summary, decisive(record).quality),
+        capacity=device_memory_bytes(record),
+    )  # fmt: skip
+    show.chart(figure, tradeoff.describe(chosen, view.x, view.y), key, lambda: tradeoff.table(chosen, view.x, view.y))
 
 
 def _without_control(record: Record, summary: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +86,7 @@ def _at(summary: pd.DataFrame, metric: str, point: str | None) -> str | None:
     return point if point in set(summary[summary["metric"] == metric]["point_label"]) else None
 
 
-def scaling_charts(summary: pd.DataFrame, decides: Decisive) -> None:
+def scaling_charts(record: Record, summary: pd.DataFrame, decides: Decisive) -> None:
     """Deciding metrics and memory over the one number that the points differ in, a time first.
 
     Nothing where the speed was not measured at several points.
@@ -100,12 +101,14 @@ def scaling_charts(summary: pd.DataFrame, decides: Decisive) -> None:
     name = str(st.segmented_control("Over length", known, default=first, required=True, key="scaling_metric",
                                     format_func=lambda n: METRICS[n].label, label_visibility="collapsed") or first)  # fmt: skip
     frame, _ = scaling.scaling_frame(summary, name)
-    show.chart(scaling.scaling(frame, key, name, dark=show.dark()), scaling.describe(frame, key, name), "scaling")
+    figure = scaling.scaling(frame, key, name, dark=show.dark(), capacity=device_memory_bytes(record))
+    show.chart(figure, scaling.describe(frame, key, name), "scaling", lambda: scaling.table(frame, key, name))
 
 
-def memory_chart(summary: pd.DataFrame, point: str | None, key: str) -> None:
+def memory_chart(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:
     frame = memory.memory_frame(summary, point)
-    show.chart(memory.memory_bars(frame, dark=show.dark()), memory.describe(frame), key)
+    figure = memory.memory_bars(frame, dark=show.dark(), capacity=device_memory_bytes(record))
+    show.chart(figure, memory.describe(frame), key, lambda: memory.table(frame))
 
 
 def raw_samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
@@ -138,7 +141,8 @@ def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
     record = store.record(experiment_id, "all")
     if record is not None:
         frame = samples.sample_frame(record, metric, point)
-        show.chart(samples.sample_strips(frame, metric, dark=show.dark()), samples.describe(frame), key)
+        figure = samples.sample_strips(frame, metric, dark=show.dark())
+        show.chart(figure, samples.describe(frame), key, lambda: samples.table(frame, metric))
 
 
 def verdict_table(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -17,10 +18,20 @@ def dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def chart(figure: go.Figure, description: str, key: str) -> None:
-    """A chart with what it says in words: as its text alternative and, for all to read, below it."""
+def chart(figure: go.Figure, description: str, key: str, twin: Callable[[], pd.DataFrame], *, open_twin: bool = False) -> None:
+    """A chart with what it says in words, as its text alternative and, for all to read, below it; and the same numbers as a table.
+
+    twin: makes the table, called only where it is shown. open_twin: in sight, where the table says more than the chart does.
+    """
     st.plotly_chart(figure, theme=None, config=CONFIG, alt=description, key=key, selection_mode="points")
     st.caption(words.escape(description))
+    if open_twin:
+        table(twin(), f"The chart above as a table. {description}", f"{key}_table")
+        return
+    drawer = st.expander("Show as table", key=f"{key}_as_table", on_change="rerun", icon=":material/table:")
+    if drawer.open:
+        with drawer:
+            table(twin(), f"The chart above as a table. {description}", f"{key}_table")
 
 
 def table(frame: pd.DataFrame, description: str, key: str, **options: Any) -> None:

@@ -16,8 +16,8 @@ def memory_split(record: Record, summary: pd.DataFrame, point: str | None) -> No
     if frame.empty:
         return
     st.subheader("What holds it at the peak of a step")
-    show.chart(training_memory.split_bars(frame, dark=show.dark()), training_memory.describe(frame), "memory_split")
-    show.table(training_memory.split_table(frame), "The parts of each variant's peak, measured and by formula.", "memory_split_table")
+    bars = training_memory.split_bars(frame, dark=show.dark())
+    show.chart(bars, training_memory.describe(frame), "memory_split", lambda: training_memory.split_table(frame), open_twin=True)
 
 
 def loss_curves(record: Record, summary: pd.DataFrame) -> None:
@@ -28,5 +28,5 @@ def loss_curves(record: Record, summary: pd.DataFrame) -> None:
     st.header("Loss", divider="gray")
     chosen = st.segmented_control("Over", list(loss.OVER), default="tokens", required=True, key="loss_over",
                                   format_func=loss.OVER.__getitem__, label_visibility="collapsed") or "tokens"  # fmt: skip
-    show.chart(loss.loss_lines(frame, chosen, dark=show.dark()), loss.describe(frame, chosen), "loss")
-    show.table(loss.loss_table(frame, summary, record), "What each variant was trained on and what came of it.", "loss_table")
+    show.chart(loss.loss_lines(frame, chosen, dark=show.dark()), loss.describe(frame, chosen), "loss", lambda: loss.table(frame))
+    show.table(loss.loss_table(frame, summary, record), "What each variant was trained on and what came of it.", "loss_results")

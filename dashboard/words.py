@@ -76,6 +76,14 @@ def value_text(metric: str, value: Any) -> str:
     return METRICS[metric].format(number(value))
 
 
+def measured_text(metric: str, value: Any, low: Any, high: Any) -> str:
+    """'30 tok/s (29 tok/s to 31 tok/s)'; without brackets where there is no interval."""
+    text = value_text(metric, value)
+    if number(low) is None or number(high) is None:
+        return text
+    return f"{text} ({value_text(metric, low)} to {value_text(metric, high)})"
+
+
 def change_text(ratio: Any) -> str:
     """Ratio to the baseline as a change: 0.25 -> '−75 %', 1.0 -> '±0 %', 2.4 -> '+140 %'. Empty where there is none."""
     ratio = number(ratio)

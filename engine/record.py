@@ -64,6 +64,14 @@ def base_position(record: Record) -> int:
     return next(i for i, variant in enumerate(record["variants"]) if variant["baseline"])
 
 
+def device_memory_bytes(record: Record) -> int | None:
+    """What the one device has that the runs were on; None where none has said, and for several GPUs, which have it between them."""
+    found = {facts.get("device_memory_bytes") for facts in record["environments"].values()}
+    several = str(record["experiment"]["bound_device"] or record["experiment"]["device"]).endswith(":all")
+    value = found.pop() if len(found) == 1 and not several else None
+    return value if isinstance(value, int) else None
+
+
 def planned_looks(record: Record) -> int:
     """At how many moments verdicts are drawn: one, or each look of an experiment that may stop early."""
     spec = record["experiment"]["spec"]

@@ -20,7 +20,8 @@ def wide(
 
     frame: engine.analysis.summary. x, y: metric names. x_point, y_point: a point_label; by default the metric's first.
     Columns: variant, position, baseline, then for both axes x, x_low, x_high, x_ratio and x_verdict, then
-    status, reason (those of the worse axis, so that a variant without a place in the chart still says why), on_front.
+    status, reason (those of the worse axis, so that a variant without a place in the chart still says why), rounds (the fewer of
+    both axes), on_front.
     Raises ValueError if a named point does not exist.
     """
     sides = {"x": _axis(frame, x, x_point), "y": _axis(frame, y, y_point)}
@@ -33,12 +34,13 @@ def wide(
             row |= {axis + suffix: cell[name] if cell else None for name, suffix in _OF_AXIS.items()}
         statuses = {axis: cell["status"] if cell else NOT_MEASURED for axis, cell in found.items()}
         row["status"] = worst(list(statuses.values()))
+        row["rounds"] = min(cell["n_rounds"] if cell else 0 for cell in found.values())
         row["reason"] = next((c["reason"] for a, c in found.items() if c and statuses[a] == row["status"]), None)
         result.append(row)
     numbers = [axis + _OF_AXIS[name] for axis in "xy" for name in ("value", "low", "high", "ratio")]
-    names = [*(f"{axis}{suffix}" for axis in "xy" for suffix in _OF_AXIS.values()), "status", "reason"]
+    names = [*(f"{axis}{suffix}" for axis in "xy" for suffix in _OF_AXIS.values()), "status", "reason", "rounds"]
     table = pd.DataFrame(result, columns=["variant", "position", "baseline", *names], dtype="object")
-    table = table.astype({name: "float64" for name in numbers} | {"position": "int64", "baseline": "bool"})
+    table = table.astype({name: "float64" for name in numbers} | {"position": "int64", "rounds": "int64", "baseline": "bool"})
     better = metric(x).higher_is_better, metric(y).higher_is_better
     table["on_front"] = pareto_front(table["x"].to_numpy(), table["y"].to_numpy(), *better)
     return table

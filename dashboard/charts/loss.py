@@ -67,6 +67,14 @@ def describe(frame: pd.DataFrame, over: Over) -> str:
     return f"Loss of single steps, each on other text: {'; '.join(texts)}."
 
 
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The lines as a table: one row per variant and step."""
+    return pd.DataFrame({
+        "Variant": frame["variant"], "Step": frame["step"], "Tokens": [f"{int(t):,}" for t in frame["tokens"]],
+        "Time": [f"{s:.2f} s" for s in frame["seconds"]], "Loss": [f"{v:.4f}" for v in frame["loss"]],
+    })  # fmt: skip
+
+
 def loss_table(frame: pd.DataFrame, summary: pd.DataFrame, record: Record) -> pd.DataFrame:
     """One row per variant that trained: losses of the first and the last quarter, tokens, time, and held-out perplexity."""
     merged = {r["variant"]: r["details"]["merged"] for r in record["runs"] if (r["details"] or {}).get("merged")}

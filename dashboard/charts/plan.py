@@ -6,13 +6,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.charts.style import finish, scale, theme
+from dashboard.charts.style import BLUE, GOLD, GREEN, GREY, PINK, VERMILION, finish, limit_line, scale, theme
 from dashboard.words import chart_text, value_text
 
 PARTS = {
-    "weights_bytes": ("weights", "#0072B2", ""), "kv_cache_bytes": ("KV cache", "#B8860B", "-"), "gradients_bytes": ("gradients", "#D55E00", "/"),
-    "optimizer_bytes": ("optimizer", "#009E73", "x"), "activations_bytes": ("activations", "#CC79A7", "\\"),
-    "workspace_bytes": ("workspace", "#7A7A7A", "."),
+    "weights_bytes": ("weights", BLUE, ""), "kv_cache_bytes": ("KV cache", GOLD, "-"), "gradients_bytes": ("gradients", VERMILION, "/"),
+    "optimizer_bytes": ("optimizer", GREEN, "x"), "activations_bytes": ("activations", PINK, "\\"),
+    "workspace_bytes": ("workspace", GREY, "."),
 }  # fmt: skip
 """Colours and patterns of the same parts as in the chart of measured ones."""
 _HEIGHT = 220
@@ -33,10 +33,8 @@ def plan_bar(answer: dict[str, Any], *, dark: bool) -> go.Figure:
         ))  # fmt: skip
     finish(figure, colours, _HEIGHT)
     gpu = chart_text(answer["gpu"]["name"], 24)
-    for place, text, dash, position in ((usable, f"{gpu} ends here", "solid", "top"), (needed, "with the margin", "dot", "bottom")):
-        figure.add_vline(x=place * unit.factor, line=dict(color=colours.text, width=2, dash=dash))
-        figure.add_annotation(x=place * unit.factor, y=1 if position == "top" else 0, yref="paper", text=text, showarrow=False,
-                              xanchor="right", xshift=-4, font=dict(size=12, color=colours.text))  # fmt: skip
+    for place, text, dash, top in ((usable, f"{gpu} ends here", "solid", True), (needed, "with the margin", "dot", False)):
+        limit_line(figure, place * unit.factor, text, colours, dash=dash, top=top)
     figure.update_layout(barmode="stack", bargap=0.4, legend_traceorder="normal")
     figure.update_xaxes(title_text=f"On each GPU, predicted ({unit.title.partition('(')[2].rstrip(')')})",
                         range=[0, max(usable, needed) * unit.factor * 1.05])  # fmt: skip

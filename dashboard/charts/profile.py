@@ -10,14 +10,14 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import finish, theme
+from dashboard.charts.style import BLUE, GOLD, GREY, VERMILION, finish, theme
 from dashboard.words import chart_text, percent_text
 from engine.metrics import format_bytes, format_seconds
 from engine.profiles import RULE, SHARES, Profile, kind_of
 
 _LOOK = {
-    "matrix_products": ("#0072B2", ""), "memory_bound": ("#D55E00", "x"), "launch_and_idle": ("#B8860B", "/"),
-    "outside_operators": ("#7A7A7A", "\\"),
+    "matrix_products": (BLUE, ""), "memory_bound": (VERMILION, "x"), "launch_and_idle": (GOLD, "/"),
+    "outside_operators": (GREY, "\\"),
 }  # fmt: skip
 _ROW, _FRAME, _OPERATOR_ROW, _BARS = 46, 110, 30, 12
 
@@ -46,6 +46,15 @@ def share_bars(frame: pd.DataFrame, *, dark: bool) -> go.Figure:
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(names))), ticktext=[chart_text(n, 24) for n in names])
     figure.update_xaxes(title_text="Share of the steps' time (%)", range=[0, 100])
     return figure
+
+
+def share_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same as a table: one row per variant, a column per share."""
+    rows = [
+        {"Variant": variant} | {SHARES[r.share]: percent_text(r.value) for r in own.itertuples()}
+        for variant, own in frame.groupby("variant", sort=False)
+    ]
+    return pd.DataFrame(rows).fillna("")
 
 
 def describe_shares(frame: pd.DataFrame, device: str) -> str:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from dashboard.charts.style import axis_range, finish, look, scale, theme
 from dashboard.words import chart_text, value_text
 from engine.cells import cells, point_label
+from engine.metrics import metric
 from engine.record import Record
 
 COLUMNS = ("variant", "position", "round", "sample", "warmup", "value", "counted")
@@ -68,6 +69,15 @@ def sample_strips(frame: pd.DataFrame, metric_name: str, *, dark: bool) -> go.Fi
         scaled = frame["value"] * s.factor
         figure.update_xaxes(range=axis_range(scaled.min(), scaled.max(), s.log, from_zero=False, room=0.06))
     return figure
+
+
+def table(frame: pd.DataFrame, metric_name: str) -> pd.DataFrame:
+    """The same as a table: one row per sample, in order of variant and round."""
+    kinds = ["warm-up" if warmup else "counted" if counted else "round left out" for warmup, counted in zip(frame["warmup"], frame["counted"], strict=True)]
+    return pd.DataFrame({
+        "Variant": frame["variant"], "Round": frame["round"] + 1, "Sample": frame["sample"] + 1, "Kind": kinds,
+        metric(metric_name).label: [value_text(metric_name, v) for v in frame["value"]],
+    })  # fmt: skip
 
 
 def describe(frame: pd.DataFrame) -> str:

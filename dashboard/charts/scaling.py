@@ -13,8 +13,19 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import Theme, axis_range, finish, line_look, scale, theme
-from dashboard.words import STATUS, chart_text, interval_text, number, value_text
+from dashboard.charts.style import (
+    Theme,
+    axis_range,
+    end_in_sight,
+    finish,
+    interval_bars,
+    limit_line,
+    line_look,
+    scale,
+    symbols,
+    theme,
+)
+from dashboard.words import STATUS, change_text, chart_text, interval_text, measured_text, number, value_text
 from engine.measurement import Point, Status
 from engine.metrics import metric
 
@@ -47,13 +58,15 @@ def scaling_frame(summary: pd.DataFrame, metric_name: str) -> tuple[pd.DataFrame
     return rows.sort_values(["position", "x"], kind="stable", ignore_index=True), key
 
 
-def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool) -> go.Figure:
-    """frame: scaling_frame. Bars are 95 % intervals over rounds. A value of 0 has no place on a logarithmic axis."""
+def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool, capacity: float | None = None) -> go.Figure:
+    """frame: scaling_frame. Bars are 95 % intervals over rounds. capacity: bytes of the device's memory. A value of 0 has no place on a
+    logarithmic axis."""
     colours = theme(dark)
     lost = did_not_fit(frame, key)
     levels, frame = frame[(frame["x"] == 0) & (frame["value"] > 0)], frame[frame["x"] > 0]
     drawn = frame[frame["value"] > 0]
-    s = scale(metric_name, [*drawn["value"], *levels["value"]])
+    end = end_in_sight(metric_name, frame["value"], capacity, frame["status"])
+    s = scale(metric_name, [*drawn["value"], *levels["value"], *([] if end is None else [end])])
     figure = go.Figure()
     if key in _AXIS and metric(metric_name).higher_is_better is False:
         _guides(figure, drawn, s.factor, colours)
@@ -61,9 +74,11 @@ def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool) -> g
         _line(figure, rows, metric_name, s.factor, colours, int(str(position)))
     finish(figure, colours, _HEIGHT)
     _levels(figure, levels, (frame["x"].min(), frame["x"].max()), key, metric_name, s.factor, colours)
-    y = [v * s.factor for v in (*drawn["value"], *levels["value"])] or [1.0]
+    y = [v * s.factor for v in (*drawn["value"], *levels["value"], *([] if end is None else [end]))] or [1.0]
     low, high = axis_range(min(y), max(y) * 1.3 ** (len(lost) and len(lost) + 1), True, False, room=0.08)
     _marks(figure, lost, high, frame["x"].min(), colours)
+    if end is not None:
+        limit_line(figure, end * s.factor, f"{value_text(metric_name, end)} in the device", colours, axis="y", log=True)
     xs = list(drawn["x"]) + list(lost[lost["x"] > 0]["x"]) or [1.0]
     ticks = sorted(set(frame["x"]))
     figure.update_xaxes(type="log", title_text=f"{_axis_title(key)} (log scale)", tickvals=ticks,
@@ -95,9 +110,21 @@ def describe(frame: pd.DataFrame, key: str, metric_name: str) -> str:
         text += f" {r.variant} at 0, the level line: {value_text(metric_name, r.value)}."
     if steps:
         text += f" The last step multiplies it: {', '.join(steps)}."
+    if (drawn["n_rounds"] == 1).any():
+        text += " Hollow marks: one round, without an interval."
     if lost := [f"{r.variant} at {r.x:g}" for r in did_not_fit(frame, key).itertuples()]:
         text += f" Out of memory: {', '.join(lost)}."
     return text
+
+
+def table(frame: pd.DataFrame, key: str, metric_name: str) -> pd.DataFrame:
+    """The same as a table: one row per variant and place on the axis."""
+    return pd.DataFrame({
+        "Variant": frame["variant"], _axis_title(key).partition(",")[0]: [f"{x:g}" for x in frame["x"]],
+        metric(metric_name).label: [measured_text(metric_name, r.value, r.low, r.high) for r in frame.itertuples()],
+        "Change": [change_text(r) for r in frame["ratio"]], "Rounds": frame["n_rounds"],
+        "Status": [STATUS.get(s, s) for s in frame["status"]],
+    })  # fmt: skip
 
 
 def _axis_title(key: str) -> str:
@@ -119,20 +146,18 @@ def _levels(
 
 def _line(figure: go.Figure, rows: pd.DataFrame, metric_name: str, factor: float, colours: Theme, position: int) -> None:
     colour, symbol, dash = line_look(position, baseline=bool(rows["baseline"].iloc[0]), colours=colours)
-    up, down = (rows["high"] - rows["value"]).fillna(0) * factor, (rows["value"] - rows["low"]).fillna(0) * factor
     figure.add_trace(go.Scatter(
         x=rows["x"], y=rows["value"] * factor, name=chart_text(rows["variant"].iloc[0], 26), mode="lines+markers",
-        line=dict(color=colour, width=2, dash=dash), marker=dict(symbol=symbol, size=9, color=colour),
-        error_y=dict(type="data", array=list(up), arrayminus=list(down), color=colour, thickness=1.2, width=4),
+        line=dict(color=colour, width=2, dash=dash),
+        marker=dict(symbol=symbols(symbol, rows["n_rounds"]), size=9, color=colour),
+        error_y=interval_bars(rows, "value", "low", "high", factor, colour),
         customdata=[[chart_text(r.variant, 60), f"{r.x:g}", _hover(r, metric_name)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b> at %{customdata[1]}<br>%{customdata[2]}<extra></extra>",
     ))  # fmt: skip
 
 
 def _hover(row: Any, metric_name: str) -> str:
-    text = f"{metric(metric_name).label}: {value_text(metric_name, row.value)}"
-    if number(row.low) is not None and number(row.high) is not None:
-        text += f" ({value_text(metric_name, row.low)} to {value_text(metric_name, row.high)})"
+    text = f"{metric(metric_name).label}: {measured_text(metric_name, row.value, row.low, row.high)}"
     if number(row.ratio) is not None and not row.baseline:
         text += f"<br>{row.ratio:.3g} times the baseline"
         text += f" (change {interval})" if (interval := interval_text(row.ci_low, row.ci_high)) else ""

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
+from engine.measurement import Status
 from engine.metrics import metric
 from engine.registry import discover
 
@@ -27,6 +29,10 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 
 
+BLUE, VERMILION, GREEN, PINK, GREY, GOLD = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7A7A7A", "#B8860B"
+"""What charts that have no technique families colour their parts with; the first four were measured to differ for everybody."""
+
+
 @dataclass(frozen=True)
 class Look:
     """A legend entry: colour and symbol belong together."""
@@ -37,15 +43,15 @@ class Look:
 
 
 _FIXED = {
-    "precision": Look("precision", "#0072B2", "circle"),
-    "quantization": Look("quantization", "#D55E00", "square"),
-    "inference": Look("inference", "#009E73", "triangle-up"),
-    "combined": Look("several families", "#CC79A7", "star"),
-    "other": Look("other", "#7A7A7A", "hexagon"),
+    "precision": Look("precision", BLUE, "circle"),
+    "quantization": Look("quantization", VERMILION, "square"),
+    "inference": Look("inference", GREEN, "triangle-up"),
+    "combined": Look("several families", PINK, "star"),
+    "other": Look("other", GREY, "hexagon"),
 }
 # For families that somebody adds, in the order of their names; after the last they look like "other", and their names differ.
 _NEXT = (
-    ("#B8860B", "diamond-tall"), ("#8E6BD0", "cross"), ("#2AA198", "pentagon"), ("#A0694B", "triangle-down"),
+    (GOLD, "diamond-tall"), ("#8E6BD0", "cross"), ("#2AA198", "pentagon"), ("#A0694B", "triangle-down"),
     ("#C23B5A", "bowtie"), ("#6B8E23", "hourglass"), ("#5C7A99", "hexagram"), ("#D14FA8", "star-square"),
 )  # fmt: skip
 
@@ -98,6 +104,18 @@ def line_look(position: int, *, baseline: bool, colours: Theme) -> tuple[str, st
     return (*styles[index], ("solid", "dash", "dot", "dashdot")[turn % 4])
 
 
+def interval_bars(rows: pd.DataFrame, value: str, low: str, high: str, factor: float, colour: str) -> dict[str, Any]:
+    """Asymmetric error bars from three columns; none where there is no interval (fewer than 3 rounds)."""
+    up, down = ([None if d != d else d for d in (rows[a] - rows[b]) * factor] for a, b in ((high, value), (value, low)))
+    return dict(type="data", array=up, arrayminus=down, color=colour, thickness=1.2, width=4)
+
+
+def symbols(symbol: str, rounds: Iterable[int]) -> str | list[str]:
+    """For a marker: hollow where there was one round only, so that nothing can be said of how it varies."""
+    single = [n == 1 for n in rounds]
+    return [f"{symbol}-open" if one else symbol for one in single] if any(single) else symbol
+
+
 @dataclass(frozen=True)
 class Scale:
     """Values are drawn as value * factor; `title` names metric and unit; `log` only where the spread asks for it."""
@@ -134,6 +152,32 @@ def axis_range(low: float, high: float, log: bool, from_zero: bool, room: float 
     first = min(low, 0.0) if from_zero else low
     margin = max((high - first) * room, abs(high) * 0.02, 1e-12)
     return [first if from_zero and low >= 0 else first - margin, high + margin]
+
+
+ENDS = ("peak_memory_bytes", "reserved_memory_bytes", "load_peak_memory_bytes")
+"""The metrics that a device's memory is the end of."""
+_IN_SIGHT = 4
+
+
+def end_in_sight(metric_name: str, values: Iterable[float], capacity: float | None, statuses: Iterable[str]) -> float | None:
+    """The capacity where it says something: at most four times the largest value, or something did not fit; else None."""
+    largest = max((v for v in values if v == v), default=0.0)
+    near = capacity is not None and (capacity <= _IN_SIGHT * largest or Status.OUT_OF_MEMORY in set(statuses))
+    return capacity if metric_name in ENDS and near else None
+
+
+def limit_line(
+    figure: go.Figure, place: float, text: str, colours: Theme, *, dash: str = "solid", top: bool = True, axis: str = "x", log: bool = False
+) -> None:  # fmt: skip
+    """A line where something ends, a GPU's memory above all, with its words on the near side. place: in units of the axis."""
+    line, at = dict(color=colours.text, width=2, dash=dash), math.log10(place) if log else place  # shapes take numbers, annotations exponents
+    label = dict(text=text, showarrow=False, font=dict(size=12, color=colours.text))
+    if axis == "x":
+        figure.add_vline(x=place, line=line)
+        figure.add_annotation(x=at, y=1 if top else 0, yref="paper", xanchor="right", xshift=-4, **label)
+    else:
+        figure.add_hline(y=place, line=line)
+        figure.add_annotation(y=at, x=0, xref="paper", xanchor="left", yanchor="top", **label)
 
 
 def finish(figure: go.Figure, colours: Theme, height: int) -> go.Figure:

@@ -11,8 +11,29 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import Scale, Theme, axis_range, finish, look, scale, theme
-from dashboard.words import NOT_MEASURED, STATUS, VERDICT, change_text, chart_text, interval_text, number, value_text
+from dashboard.charts.style import (
+    Scale,
+    Theme,
+    axis_range,
+    end_in_sight,
+    finish,
+    interval_bars,
+    limit_line,
+    look,
+    scale,
+    symbols,
+    theme,
+)
+from dashboard.words import (
+    NOT_MEASURED,
+    STATUS,
+    VERDICT,
+    change_text,
+    chart_text,
+    interval_text,
+    measured_text,
+    value_text,
+)
 from engine.metrics import metric
 
 HEIGHT, STRIP_ROW = 400, 22
@@ -21,16 +42,19 @@ _NAMED = 12
 
 
 def tradeoff(
-    points: pd.DataFrame, x: str, y: str, families: Mapping[str, str], *, dark: bool, beside: Mapping[str, str] | None = None
-) -> go.Figure:
+    points: pd.DataFrame, x: str, y: str, families: Mapping[str, str], *, dark: bool, beside: Mapping[str, str] | None = None,
+    capacity: float | None = None,
+) -> go.Figure:  # fmt: skip
     """points: engine.tradeoff.wide. families: {variant: technique family}. beside: {variant: text for the hover}, its quality.
 
-    Error bars are the 95 % intervals where there are any. The Pareto front is a stepped line.
+    capacity: bytes of the device's memory. Error bars are the 95 % intervals where there are any; a mark of a single round is
+    hollow. The Pareto front is a stepped line.
     """
     colours = theme(dark)
     drawn = points[points["x"].notna() & points["y"].notna()]
     missing = points[points["x"].isna() | points["y"].isna()]
-    scales = scale(x, list(drawn["x"])), scale(y, list(drawn["y"]))
+    ends = {axis: end_in_sight(name, points[axis], capacity, points["status"]) for axis, name in (("x", x), ("y", y))}
+    scales = scale(x, _with(drawn["x"], ends["x"])), scale(y, _with(drawn["y"], ends["y"]))
     figure = go.Figure()
     _front(figure, drawn, scales, x, colours)
     # neighbours have their names on different sides
@@ -40,7 +64,10 @@ def tradeoff(
     height = HEIGHT + STRIP_ROW * len(missing)
     finish(figure, colours, height)
     for axis, name, s in (("x", x, scales[0]), ("y", y, scales[1])):
-        _axis(figure, axis, drawn, s, from_zero=metric(name).kind == "memory")
+        end = ends[axis]
+        _axis(figure, axis, drawn, s, from_zero=metric(name).kind == "memory", end=end)
+        if end is not None:
+            limit_line(figure, end * s.factor, f"{value_text(name, end)} in the device", colours, axis=axis, log=s.log)
     _strip(figure, missing, colours, height)
     return figure
 
@@ -50,12 +77,36 @@ def describe(points: pd.DataFrame, x: str, y: str) -> str:
     drawn = points["x"].notna() & points["y"].notna()
     front = [str(name) for name in points[points["on_front"]]["variant"]]
     text = f"{metric(y).label} against {metric(x).label} of {int(drawn.sum())} of {len(points)} variants."
+    if once := int((points[drawn]["rounds"] == 1).sum()):
+        text += f" Hollow: {once} measured in one round only, without an interval."
     if front:
         text += f" On the Pareto front (no other variant is better in both): {', '.join(front)}."
     if not drawn.all():
         missing = [f"{r.variant} ({STATUS.get(r.status, NOT_MEASURED)[2:]})" for r in points[~drawn].itertuples()]
         text += f" Not drawn: {', '.join(missing)}."
     return text
+
+
+def table(points: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """The same as a table: every variant with both values, their intervals and changes, and what could not be drawn with its reason."""
+    rows = []
+    for row in points.itertuples():
+        cells = [
+            text
+            for axis, name in (("x", x), ("y", y))
+            for text in (
+                measured_text(name, *(getattr(row, axis + s) for s in ("", "_low", "_high"))), change_text(getattr(row, f"{axis}_ratio")),
+            )
+        ]  # fmt: skip
+        front = "yes" if row.on_front else ""
+        rows.append((row.variant, *cells, row.rounds, front, STATUS.get(row.status, row.status), row.reason or ""))
+    columns = [text for name in (x, y) for text in (metric(name).label, f"Change of {metric(name).label.lower()}")]
+    frame = pd.DataFrame(rows, columns=["Variant", *columns, "Rounds", "On the front", "Status", "Remark"])
+    return frame.loc[:, ~frame.columns.duplicated()]  # both axes may be the same metric
+
+
+def _with(values: pd.Series, end: float | None) -> list[float]:
+    return [*values] if end is None else [*values, end]
 
 
 def _groups(drawn: pd.DataFrame, families: Mapping[str, str]) -> list[tuple[str | None, str, pd.DataFrame]]:
@@ -77,29 +128,19 @@ def _marks(
     figure.add_trace(go.Scatter(
         x=rows["x"] * scales[0].factor, y=rows["y"] * scales[1].factor, name=label, mode="markers+text",
         text=shown, textposition=list(rows["side"]), textfont=dict(size=12, color=colours.text), cliponaxis=False,
-        marker=dict(color=colour, symbol=symbol, size=12, line=dict(width=1, color=colours.background)),
-        error_x=_error(rows, "x", scales[0], colour), error_y=_error(rows, "y", scales[1], colour),
+        marker=dict(color=colour, symbol=symbols(symbol, rows["rounds"]), size=12,
+                    line=dict(width=[2 if n == 1 else 1 for n in rows["rounds"]], color=colours.background)),
+        error_x=interval_bars(rows, "x", "x_low", "x_high", scales[0].factor, colour),
+        error_y=interval_bars(rows, "y", "y_low", "y_high", scales[1].factor, colour),
         customdata=[[chart_text(r.variant, 60), _hover(r, names, beside)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     ))  # fmt: skip
 
 
-def _error(rows: pd.DataFrame, axis: str, s: Scale, colour: str) -> dict[str, Any]:
-    """Asymmetric bars; nothing where there is no interval (fewer than 3 rounds)."""
-    value, low, high = rows[axis], rows[f"{axis}_low"], rows[f"{axis}_high"]
-    return dict(
-        type="data", array=list((high - value).fillna(0) * s.factor), arrayminus=list((value - low).fillna(0) * s.factor),
-        color=colour, thickness=1.2, width=4,
-    )  # fmt: skip
-
-
 def _hover(row: Any, names: tuple[str, str], beside: Mapping[str, str]) -> str:
     lines = []
     for axis, name in zip("xy", names, strict=True):
-        value, low, high = (getattr(row, axis + suffix) for suffix in ("", "_low", "_high"))
-        text = f"{metric(name).label}: {value_text(name, value)}"
-        if number(low) is not None and number(high) is not None:
-            text += f" ({value_text(name, low)} to {value_text(name, high)})"
+        text = f"{metric(name).label}: {measured_text(name, *(getattr(row, axis + suffix) for suffix in ('', '_low', '_high')))}"
         change, verdict = change_text(getattr(row, f"{axis}_ratio")), getattr(row, f"{axis}_verdict")
         lines.append(", ".join(t for t in (text, change, VERDICT.get(verdict, "")) if t))
     if row.variant in beside:
@@ -118,11 +159,12 @@ def _front(figure: go.Figure, drawn: pd.DataFrame, scales: tuple[Scale, Scale], 
     ))  # fmt: skip
 
 
-def _axis(figure: go.Figure, axis: str, drawn: pd.DataFrame, s: Scale, *, from_zero: bool) -> None:
+def _axis(figure: go.Figure, axis: str, drawn: pd.DataFrame, s: Scale, *, from_zero: bool, end: float | None) -> None:
     update = figure.update_xaxes if axis == "x" else figure.update_yaxes
     update(title_text=s.title, type="log" if s.log else "linear")
     if len(drawn):
         first, last = _reach(drawn, axis, s)
+        last = max(last, end or 0.0)
         update(range=axis_range(first * s.factor, last * s.factor, s.log, from_zero, room=0.18 if axis == "x" else 0.14))
 
 

@@ -11,15 +11,15 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import Theme, finish, scale, theme
+from dashboard.charts.style import BLUE, GREEN, GREY, PINK, VERMILION, Theme, finish, scale, theme
 from dashboard.tables import at_point
 from dashboard.words import NOT_MEASURED, STATUS, chart_text, number, value_text
 from engine.record import Record
 
 PARTS = {
-    "peak_weight_bytes": ("weights", "#0072B2", ""), "peak_gradient_bytes": ("gradients", "#D55E00", "/"),
-    "peak_optimizer_bytes": ("optimizer", "#009E73", "x"), "peak_activation_bytes": ("activations", "#CC79A7", "\\"),
-    "peak_other_bytes": ("other", "#7A7A7A", "."),
+    "peak_weight_bytes": ("weights", BLUE, ""), "peak_gradient_bytes": ("gradients", VERMILION, "/"),
+    "peak_optimizer_bytes": ("optimizer", GREEN, "x"), "peak_activation_bytes": ("activations", PINK, "\\"),
+    "peak_other_bytes": ("other", GREY, "."),
 }  # fmt: skip
 PREDICTED = ("peak_weight_bytes", "peak_gradient_bytes", "peak_optimizer_bytes")
 _FORMULA = "by formula"

@@ -69,8 +69,8 @@ def _answer(asked: PlanRequest, found: dict[str, Any]) -> None:
     draw, text = _SAYS[found["verdict"]]
     peak, needed = (words.value_text("peak_memory_bytes", found[name]) for name in ("peak_memory_bytes", "needed_bytes"))
     draw(f"{text} {peak} at the peak, {needed} with the margin.")
-    show.chart(plan.plan_bar(found, dark=show.dark()), plan.describe(found), "plan")
-    show.table(planning.components_table(found), "The predicted peak by component.", "plan_components")
+    bar = plan.plan_bar(found, dark=show.dark())
+    show.chart(bar, plan.describe(found), "plan", lambda: planning.components_table(found), open_twin=True)
     st.markdown(f"**Largest batch** that fits: {found['largest_batch'] or 'none'} · **longest sequence**: "
                 f"{found['largest_length'] or 'none'}{' tokens' * bool(found['largest_length'])}, the rest as above.")  # fmt: skip
     if st.button("Measure this", icon=":material/science:", help="Opens the form of a new experiment with this model, stack and workload."):

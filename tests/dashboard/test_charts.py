@@ -217,3 +217,44 @@ def test_nothing_measured_is_no_error() -> None:
     empty = samples.sample_frame(finished(), Y, "nowhere")
     assert samples.describe(empty) == "No samples yet."
     samples.sample_strips(empty, Y, dark=True)
+
+
+def test_what_was_measured_once_is_hollow_and_said_to_be() -> None:
+    once = summary(build_record({"base": {X: [4e8] * 3, Y: [30.0, 31.0, 29.0]}, "small": {X: [1e8], Y: [40.0]}}))
+    figure, points = scatter(once)
+    assert {t.name: t.marker.symbol for t in marks(figure)} == {"baseline": "diamond", "quantization": ("square-open",)}
+    assert "Hollow: 1 measured in one round only" in tradeoff.describe(points, X, Y)
+    assert "Hollow" not in tradeoff.describe(wide(summary(finished()), X, Y), X, Y)
+
+
+PEAK = "peak_memory_bytes"
+
+
+@pytest.mark.parametrize(("largest", "lost", "there"), [(30e9, False, True), (4e9, False, False), (4e9, True, True)])
+def test_the_end_of_the_memory_is_drawn_where_it_says_something(largest: float, lost: bool, there: bool) -> None:
+    variants: dict[str, Any] = {"base": {PEAK: [largest] * 3, Y: [30.0] * 3}, "small": {PEAK: [largest / 2] * 3, Y: [20.0] * 3}}
+    if lost:
+        variants["huge"] = {PEAK: [Status.OUT_OF_MEMORY] * 3, Y: [Status.OUT_OF_MEMORY] * 3}
+    frame = summary(build_record(variants))
+    scattered, _ = scatter(frame, PEAK, capacity=80e9)
+    bars = memory.memory_bars(memory.memory_frame(frame, None), dark=False, capacity=80e9)
+    for figure in (scattered, bars):
+        assert bool(figure.layout.shapes) is there
+        assert any("in the device" in a.text for a in figure.layout.annotations) is there
+        assert figure.layout.xaxis.range[1] * 2**30 > 80e9 if there else figure.layout.xaxis.range[1] * 2**30 < 8e9
+    crosses = [t for t in bars.data if t.name == "did not fit"]
+    assert [list(t.y) for t in crosses] == ([[2]] if lost else [])
+
+
+def test_twins_hold_what_is_drawn(found: pd.DataFrame) -> None:
+    points = wide(found, X, Y)
+    twin = tradeoff.table(points, X, Y).set_index("Variant")
+    assert twin.loc["small", "Weights"] == "95.4 MiB (95.4 MiB to 95.4 MiB)" and twin.loc["small", "Change of weights"] == "−75 %"
+    assert twin.loc["small", "Decode throughput"].startswith("60 tok/s (")
+    assert twin.loc["huge", "Status"] == "⊘ did not fit (out of memory)" and twin.loc["huge", "Remark"] == "cuda: tried to allocate 20 GiB"
+    assert list(tradeoff.table(wide(found, X, X), X, X).columns) == ["Variant", "Weights", "Change of weights", "Rounds", "On the front", "Status", "Remark"]
+    bars = memory.table(memory.memory_frame(found, None)).set_index("Variant")
+    assert bars.loc["float32", "Weights"].startswith("381 MiB") and bars.loc["huge", "Weights"].startswith("⊘ did not fit")
+    frame = samples.sample_frame(finished(), Y, "batch=1, prompt_tokens=128, new_tokens=64")
+    strips = samples.table(frame, Y)
+    assert len(strips) == len(frame) and set(strips["Kind"]) == {"counted", "warm-up"}
