@@ -29,12 +29,12 @@ def _answer(chosen: FileFormat) -> Callable[[Request], Response]:
             record = queries.record(store.open_database(settings.database_url()), wanted, samples=chosen.samples) if wanted else None
             if record is None or wanted is None:
                 return JSONResponse({"error": "there is no such experiment; it may have been deleted"}, 404, headers=NO_STORE)
-            pieces = chosen.write(Source(record, settings.experiment_link(wanted), links.text(request.query_params, "point")))
-            first = next(iter(pieces), "")  # what cannot be written is said before the answer has begun
+            pieces = chosen.write([Source(record, settings.experiment_link(wanted), links.text(request.query_params, "point"))])
+            first = next(pieces, "")  # what cannot be written is said before the answer has begun
         except (ValueError, SQLAlchemyError) as error:
             return JSONResponse({"error": store.reason(error)}, 503, headers=NO_STORE)
         named = {"Content-Disposition": f'attachment; filename="{file_name(f"experiment_{wanted}", chosen.ending)}"'}
-        return StreamingResponse(chain([first], pieces), media_type=chosen.media_type, headers=NO_STORE | named)
+        return StreamingResponse(chain((first,), pieces), media_type=chosen.media_type, headers=NO_STORE | named)
 
     return experiment_file
 

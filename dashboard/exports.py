@@ -1,10 +1,8 @@
-"""The files that pages and addresses offer of one experiment: those of engine/export, and the report. Made when they are asked for."""
+"""Download buttons for the files of experiments. A file is made when its button is clicked, from the database or the snapshot that is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 from sqlalchemy import Engine
@@ -19,39 +17,51 @@ from engine.snapshot import Snapshot
 _ROWS = {"result": "rows", "variant": "variants", "sample": "samples"}
 
 
-def source(db: Engine, experiment_id: str, samples: Any, held: Snapshot | None = None) -> Source | None:
+def source(db: Engine, experiment_id: str, chosen: FileFormat, point: str | None, held: Snapshot | None) -> Source | None:
     """An experiment as the database has it, or as a snapshot holds it; None where there is none."""
     link = settings.experiment_link(experiment_id)
     if held is not None:
-        record = held.records.get(experiment_id)
-        return None if record is None else Source(record, link, given=held.rows[experiment_id])
-    record = queries.record(db, experiment_id, samples=samples)
-    return None if record is None else Source(record, link)
+        return Source(held.records[experiment_id], link, point, held.rows[experiment_id])
+    record = queries.record(db, experiment_id, samples=chosen.samples)
+    return None if record is None else Source(record, link, point)
 
 
-def button(name: str, experiment_id: str, *, key: str, count: int | None = None, point: str | None = None, label: str | None = None) -> None:
-    """Download of one file. count: of its rows, said on the button."""
-    chosen = FORMATS[name]
-    text = label or chosen.label
-    if count is not None and chosen.row in _ROWS:
-        text += f" · {count:,} {_ROWS[chosen.row] if count != 1 else _ROWS[chosen.row][:-1]}"
+def counts(experiment_ids: Sequence[str]) -> dict[str, int]:
+    """{what a row is: how many the files of these experiments have}."""
+    records = [record for i in experiment_ids if (record := store.record(i)) is not None]
+    return {
+        "result": sum(len(store.summary(r["experiment"]["id"])) for r in records), "variant": sum(len(r["variants"]) for r in records),
+        "sample": sum(store.sample_rows(r["experiment"]["id"]) for r in records),
+    }  # fmt: skip
+
+
+def buttons(names: Mapping[str, FileFormat], experiment_ids: Sequence[str], stem: str, key: str, point: str | None = None) -> None:
+    """One per file, with the number of its rows."""
+    found = counts(experiment_ids)
+    for name, chosen in names.items():
+        button(chosen, experiment_ids, stem, f"{key}_{name}", point, found.get(chosen.row))
+
+
+def button(chosen: FileFormat, experiment_ids: Sequence[str], stem: str, key: str, point: str | None = None, count: int | None = None) -> None:
+    """count: of its rows, said on the button."""
+    rows = "" if count is None else f" · {count:,} {_ROWS[chosen.row] if count != 1 else _ROWS[chosen.row][:-1]}"
     st.download_button(
-        text, _maker(chosen, experiment_id, point), file_name=file_name(f"experiment_{experiment_id}", chosen.ending),
-        mime=chosen.media_type, key=key, icon=":material/download:", on_click="ignore",
+        chosen.label + rows, _maker(chosen, experiment_ids, point), file_name=file_name(stem, chosen.ending), mime=chosen.media_type, key=key,
+        icon=":material/download:", on_click="ignore",
     )  # fmt: skip
 
 
-def _maker(chosen: FileFormat, experiment_id: str, point: str | None) -> Callable[[], bytes]:
+def of_one(experiment_id: str, point: str | None) -> None:
+    """Every file of an experiment that is shown."""
+    buttons(FORMATS, [experiment_id], f"experiment_{experiment_id}", "download", point)
+
+
+def _maker(chosen: FileFormat, experiment_ids: Sequence[str], point: str | None) -> Callable[[], bytes]:
     """Called on click only, in another thread: what the page shows is taken along."""
     db, held = store.database(), frozen.snapshot()
 
     def content() -> bytes:
-        found = source(db, experiment_id, chosen.samples, held)
-        return b"" if found is None else whole(chosen.write(replace(found, point=point)))
+        found = [source(db, i, chosen, point, held) for i in experiment_ids]
+        return whole(chosen.write([s for s in found if s is not None]))
 
     return content
-
-
-def counts(experiment_id: str, results: int, variants: int) -> dict[str, int]:
-    """{what a row is: how many rows a file of an experiment that is shown has}."""
-    return {"result": results, "variant": variants, "sample": store.sample_rows(experiment_id)}

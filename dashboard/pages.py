@@ -39,6 +39,11 @@ def all_pages() -> list[st.Page]:
     ]  # fmt: skip
 
 
+def exists(name: str) -> bool:
+    """Whether there is a page of this name; one that was saved by another version may name another."""
+    return name in _PAGES
+
+
 def link(name: str, label: str, params: Mapping[str, str] | None = None, icon: str | None = None) -> None:
     """A link to a page. `label` is text, not Markdown."""
     st.page_link(_path(name), label=escape(label), icon=icon or _PAGES[name][2], query_params=dict(params or {}))

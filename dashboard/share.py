@@ -9,6 +9,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard import exports, frozen, pages, permissions, store, visitor
+from dashboard.report.formats import reports
+from dashboard.report.options import Options
 from db import saved
 from engine.record import Record
 from engine.snapshot import freeze
@@ -21,16 +23,19 @@ _MADE = "share_made"
 
 @dataclass(frozen=True)
 class Shared:
-    """What a page offers to share. params: all that its address must say. experiments: ids of what it shows.
+    """What a page offers to share. params: all that its address must say. experiments, variants: ids and number of what it shows.
 
-    markdown: makes the table that its readers see first. frames: makes tables to freeze that do not follow from the experiments.
+    markdown: makes the table that its readers see first. point: which of several points files with one row per variant hold.
+    frames: makes tables to freeze that do not follow from the experiments.
     """
 
     page: str
     title: str
     params: Mapping[str, str]
     experiments: tuple[str, ...]
+    variants: int
     markdown: Callable[[], str]
+    point: str | None = None
     frames: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]] = field(default=dict)
 
 
@@ -42,6 +47,16 @@ def dialog(shared: Shared) -> None:
             _links(shared)
             _files(shared)
             st.caption("A link gives no access by itself.")
+
+
+def downloads(shared: Shared) -> None:
+    """A button that opens the list of files of one experiment."""
+    popover = st.popover("Download", icon=":material/download:", key="download", on_change="rerun")
+    if popover.open:
+        (experiment_id,) = shared.experiments
+        with popover:
+            exports.of_one(experiment_id, shared.point)
+            st.caption("Failed and out-of-memory rows are in every file, with their reason; so is where each number comes from.")
 
 
 def _links(shared: Shared) -> None:
@@ -72,8 +87,10 @@ def _links(shared: Shared) -> None:
 def _files(shared: Shared) -> None:
     st.markdown("**Report file**")
     with st.container(horizontal=True):
-        for experiment_id in shared.experiments[:1]:
-            exports.button("html", experiment_id, key="share_report")
+        if len(shared.experiments) == 1:
+            (experiment_id,) = shared.experiments
+            report = reports(Options(x=shared.params.get("x"), y=shared.params.get("y")))["html"]
+            exports.button(report, [experiment_id], f"experiment_{experiment_id}", "share_report", shared.point)
         pages.link("reports", "Build a report", {"from": ",".join(shared.experiments)})
     st.markdown("**Markdown table**, for a pull request")
     st.code(shared.markdown(), language="markdown", height=160)
@@ -82,7 +99,8 @@ def _files(shared: Shared) -> None:
 @permissions.action
 def _save(shared: Shared, name: str) -> str:
     view_id = new_id()
-    saved.save_view(permissions.database(), view_id, name=name, page=shared.page, params=dict(shared.params), owner=visitor.name())
+    db, owner = permissions.database(), visitor.name()
+    saved.save_view(db, view_id, name=name, page=shared.page, params=dict(shared.params), variants=shared.variants, owner=owner)
     _made(shared, "Saved view", view_id, "Opens this exact view; results may change. Its name can be changed in Reports.")
     return f"The view is saved as {' '.join(name.split())}."
 

@@ -143,6 +143,17 @@ def _sample_rows(url: str, experiment_id: str, token: str) -> int:
     return queries.count_samples(open_database(url), experiment_id)
 
 
+def log_tail(record: Record, run_id: int) -> str:
+    """The last lines that a run of this record printed. A snapshot has those of runs that went wrong."""
+    if frozen.snapshot() is None:
+        return queries.log_tail(database(), run_id)
+    return next((run["log_tail"] or "" for run in record["runs"] if run["id"] == run_id), "")
+
+
+def saved_view(view_id: str) -> dict[str, Any] | None:
+    return saved.view(database(), view_id)
+
+
 def snapshot(snapshot_id: str) -> Snapshot | None:
     """One that is checked each time it is shown; None if there is none. Raises engine.snapshot.TamperedError."""
     row = saved.snapshot(database(), snapshot_id)

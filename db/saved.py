@@ -8,20 +8,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, literal, select, union_all, update
 
 from db.queries import iso
 from db.session import reading
 from db.tables import SavedView, Snapshot
 
 _VIEW = SavedView.__table__
-_LISTED = tuple(c for c in Snapshot.__table__.c if c.name != "document")
 
 
-def save_view(db: Engine, view_id: str, *, name: str, page: str, params: dict[str, str], owner: str | None) -> None:
+def save_view(db: Engine, view_id: str, *, name: str, page: str, params: dict[str, str], variants: int, owner: str | None) -> None:
     """Keep an address under a name. Raises ValueError for a name that cannot be one."""
     with db.begin() as connection:
-        connection.execute(insert(SavedView).values(id=view_id, name=_named(name), page=page, params=params, owner=owner))
+        row = {"name": _named(name), "page": page, "params": params, "variants": variants, "owner": owner}
+        connection.execute(insert(SavedView).values(id=view_id, **row))
 
 
 def rename_view(db: Engine, view_id: str, name: str, owner: str | None) -> bool:
@@ -44,13 +44,6 @@ def view(db: Engine, view_id: str) -> dict[str, Any] | None:
     return None if found is None else {**found, "created_at": iso(found["created_at"])}
 
 
-def views(db: Engine, limit: int = 200) -> list[dict[str, Any]]:
-    """Newest first."""
-    newest = select(_VIEW).order_by(SavedView.created_at.desc(), SavedView.id).limit(limit)
-    with reading(db) as connection:
-        return [{**row, "created_at": iso(row["created_at"])} for row in connection.execute(newest).mappings()]
-
-
 def keep_snapshot(db: Engine, frozen: dict[str, Any]) -> None:
     """Store what engine/snapshot.py froze. The same one again changes nothing."""
     row = frozen | {"name": _named(frozen["name"]), "created_at": datetime.fromisoformat(frozen["created_at"].removesuffix("Z"))}
@@ -66,11 +59,18 @@ def snapshot(db: Engine, snapshot_id: str) -> dict[str, Any] | None:
     return None if found is None else {**found, "created_at": iso(found["created_at"])}
 
 
-def snapshots(db: Engine, limit: int = 200) -> list[dict[str, Any]]:
-    """Newest first, without their documents."""
-    newest = select(*_LISTED).order_by(Snapshot.created_at.desc(), Snapshot.id).limit(limit)
+def listed(db: Engine, limit: int, offset: int = 0, kind: str | None = None) -> tuple[list[dict[str, Any]], int]:
+    """(views and snapshots, newest first: kind, id, name, page, variants, owner, created_at; how many there are in all)."""
+    of_kind: dict[str, type[SavedView] | type[Snapshot]] = {"view": SavedView, "snapshot": Snapshot}
+    parts = [
+        select(literal(name).label("kind"), t.id, t.name, t.page, t.variants, t.owner, t.created_at)
+        for name, t in of_kind.items() if kind in (None, name)
+    ]  # fmt: skip
+    both = union_all(*parts).subquery()
     with reading(db) as connection:
-        return [{**row, "created_at": iso(row["created_at"])} for row in connection.execute(newest).mappings()]
+        found = connection.execute(select(both).order_by(both.c.created_at.desc(), both.c.id).limit(limit).offset(offset)).mappings()
+        rows = [{**row, "created_at": iso(row["created_at"])} for row in found]
+        return rows, int(connection.execute(select(func.count()).select_from(both)).scalar_one())
 
 
 def delete_snapshot(db: Engine, snapshot_id: str, owner: str | None) -> bool:

@@ -168,6 +168,8 @@ class SavedView(Base):
     page: Mapped[str] = mapped_column(String(32))
     params: Mapped[dict[str, Any]]
     """{parameter of the address: text}"""
+    variants: Mapped[int] = mapped_column(Integer)
+    """How many it showed when it was saved; for lists."""
     owner: Mapped[str | None] = mapped_column(String(120))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -95,15 +95,6 @@ def read_only() -> bool:
 _YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 
 
-def user() -> str | None:
-    """Who owns what this process submits; None where nothing tells."""
-    try:
-        name = os.environ.get("LAB_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        return None
-    return "".join(c for c in name if c.isprintable()).strip()[:120] or None
-
-
 def serves_everywhere() -> bool:
     """Whether the page is served on all networks under no known name; links then begin with a guess."""
     return host() in _EVERYWHERE and not os.environ.get("PUBLIC_BASE_URL")

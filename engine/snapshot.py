@@ -57,7 +57,7 @@ def freeze(
         "rows": {record["experiment"]["id"]: [asdict(row) for row in rows] for record, rows in found},
         "frames": dict(frames or {}),
     }  # fmt: skip
-    text = json.dumps(content, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+    text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()  # keys as they are: their order is that of labels
     digest = hashlib.sha256(text)
     variants = sum(len(record["variants"]) for record, _ in found)
     return {

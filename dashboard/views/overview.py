@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import links, live, pages, results, show, store, words
+from dashboard import links, live, pages, pictures, results, show, store, words
 from db import queries
 from engine.decisive import decisive
 
@@ -48,7 +48,7 @@ def _best(featured: dict[str, Any] | None) -> None:
     st.subheader(f"Best so far: {words.escape(featured['title'])}")
     st.caption(words.escape(f"{featured['model']} on {featured['device']}. {results.status(record)}"))
     results.best_so_far(record, summary, decisive(record))
-    x, y = results.default_axes(summary, decisive(record))
+    x, y = pictures.default_axes(summary, decisive(record))
     results.trade_off(record, summary, links.ChartView(x, y, None), "overview_tradeoff")
     results.verdict_table(record, summary, None, "overview_table")
     pages.link("advisor", "Ask with your own limits on memory, quality and speed")

@@ -12,7 +12,7 @@ from engine.analysis import Row, rows
 from engine.export.formats import CSV_MEDIA, JSON_MEDIA, PARQUET_MEDIA, csv_chunks, json_chunks, parquet
 from engine.export.samples import samples
 from engine.export.summary import long, wide
-from engine.export.table import Table
+from engine.export.table import Table, joined
 from engine.record import Record
 
 
@@ -32,49 +32,57 @@ class Source:
     def results(self) -> Sequence[Row]:
         return rows(self.record) if self.given is None else self.given
 
-    @property
-    def long(self) -> Table:
-        return long(self.record, self.results, self.link)
 
-    @property
-    def wide(self) -> Table:
-        return wide([(self.record, self.results, self.link)], self.point)
-
-
-Pieces = Iterator[str] | Iterator[bytes]
+Pieces = Iterator[str | bytes]
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """write: the file in pieces; raises ValueError before the first. samples: which raw ones the record must be loaded with. row: what one is."""
+    """write: the file of one or several experiments in pieces; raises ValueError before the first.
+
+    samples: which raw ones the records must be loaded with. row: what one row is.
+    """
 
     label: str
     ending: str
     media_type: str
     samples: Literal["quality", "all"]
     row: Literal["result", "variant", "sample", "file"]
-    write: Callable[[Source], Pieces]
+    write: Callable[[Sequence[Source]], Pieces]
 
 
-def bundle_text(record: Record) -> str:
-    """The bundle as one JSON text, as engine/bundle.py reads it."""
-    return json.dumps(record, allow_nan=False, indent=1)
+def _long(sources: Sequence[Source]) -> Table:
+    return joined([long(s.record, s.results, s.link) for s in sources])
+
+
+def _wide(sources: Sequence[Source]) -> Table:
+    return wide([(s.record, s.results, s.link, s.point) for s in sources])
+
+
+def _samples(sources: Sequence[Source]) -> Table:
+    return joined([samples(s.record) for s in sources])
+
+
+def _bundle(sources: Sequence[Source]) -> Pieces:
+    if len(sources) != 1:
+        raise ValueError("bundle: it holds one experiment; take the ZIP for several")
+    return iter([json.dumps(sources[0].record, allow_nan=False, indent=1)])
 
 
 FORMATS = {
-    "csv": FileFormat("Results (CSV)", "csv", CSV_MEDIA, "quality", "result", lambda s: csv_chunks(s.long)),
-    "json": FileFormat("Results (JSON)", "json", JSON_MEDIA, "quality", "result", lambda s: json_chunks(s.long)),
-    "parquet": FileFormat("Results (Parquet)", "parquet", PARQUET_MEDIA, "quality", "result", lambda s: iter([parquet(s.long)])),
-    "variants": FileFormat("Variants (CSV)", "variants.csv", CSV_MEDIA, "quality", "variant", lambda s: csv_chunks(s.wide)),
-    "samples": FileFormat("Samples (CSV)", "samples.csv", CSV_MEDIA, "all", "sample", lambda s: csv_chunks(samples(s.record))),
-    "bundle": FileFormat("Bundle (JSON)", "bundle.json", JSON_MEDIA, "all", "file", lambda s: iter([bundle_text(s.record)])),
+    "csv": FileFormat("Results (CSV)", "csv", CSV_MEDIA, "quality", "result", lambda s: csv_chunks(_long(s))),
+    "json": FileFormat("Results (JSON)", "json", JSON_MEDIA, "quality", "result", lambda s: json_chunks(_long(s))),
+    "parquet": FileFormat("Results (Parquet)", "parquet", PARQUET_MEDIA, "quality", "result", lambda s: iter([parquet(_long(s))])),
+    "variants": FileFormat("Variants (CSV)", "variants.csv", CSV_MEDIA, "quality", "variant", lambda s: csv_chunks(_wide(s))),
+    "samples": FileFormat("Samples (CSV)", "samples.csv", CSV_MEDIA, "all", "sample", lambda s: csv_chunks(_samples(s))),
+    "bundle": FileFormat("Bundle (JSON)", "bundle.json", JSON_MEDIA, "all", "file", _bundle),
 }
 """By the name that the command line and the addresses use."""
 
 
-def content(name: str, source: Source) -> bytes:
+def content(name: str, *sources: Source) -> bytes:
     """The whole file at once."""
-    return whole(FORMATS[name].write(source))
+    return whole(FORMATS[name].write(sources))
 
 
 def whole(pieces: Pieces) -> bytes:

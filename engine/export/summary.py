@@ -48,14 +48,18 @@ def _long_rows(record: Record, rows: Sequence[Row], link: str | None) -> Iterato
         yield [*start, *middle, *ends[row.position]]
 
 
-def wide(found: Sequence[tuple[Record, Sequence[Row], str | None]], point: str | None = None) -> Table:
-    """One row per variant of (record, rows, link) each: each metric by its name with its unit, its ratio to the baseline and verdict.
+Found = tuple[Record, Sequence[Row], str | None, str | None]
+"""A record, its rows, its link and a point_label."""
 
-    A metric that was measured at several points is taken at `point`, else at its first, like on the page; `long` has all of them.
+
+def wide(found: Sequence[Found]) -> Table:
+    """One row per variant: each metric by its name with its unit, its ratio to the baseline and its verdict.
+
+    A metric that was measured at several points is taken at the point given, else at its first, like on the page; `long` has all of them.
     """
-    measured = {row.metric for _, rows, _ in found for row in rows}
+    measured = {row.metric for _, rows, _, _ in found for row in rows}
     names = [name for name in METRICS if name in measured]
-    return Table((*provenance.FIRST, *_WIDE, *(c for name in names for c in _of_metric(name)), *provenance.LAST), _wide_rows(found, names, point))
+    return Table((*provenance.FIRST, *_WIDE, *(c for name in names for c in _of_metric(name)), *provenance.LAST), _wide_rows(found, names))
 
 
 def _of_metric(name: str) -> list[Column]:
@@ -63,8 +67,8 @@ def _of_metric(name: str) -> list[Column]:
     return [*value, Column(f"{name}_ratio", "number"), Column(f"{name}_verdict", "text")] if METRICS[name].compared else value
 
 
-def _wide_rows(found: Sequence[tuple[Record, Sequence[Row], str | None]], names: Sequence[str], point: str | None) -> Iterator[list[Any]]:
-    for record, rows, link in found:
+def _wide_rows(found: Sequence[Found], names: Sequence[str]) -> Iterator[list[Any]]:
+    for record, rows, link, point in found:
         start, speed = provenance.first(record, link), decisive(record).speed
         for position in range(len(record["variants"])):
             at = _at_point([row for row in rows if row.position == position], point)

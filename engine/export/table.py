@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 Kind = Literal["text", "number", "count", "flag", "time", "point"]
@@ -33,3 +34,9 @@ class Table:
 def columns(**kinds: Kind) -> tuple[Column, ...]:
     """columns(title="text", value="number")."""
     return tuple(Column(name, kind) for name, kind in kinds.items())
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """One table after the other; all have the same columns."""
+    assert len({table.columns for table in tables}) == 1
+    return Table(tables[0].columns, chain.from_iterable(table.rows for table in tables))

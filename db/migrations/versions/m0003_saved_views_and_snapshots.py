@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("page", sa.String(length=32), nullable=False),
         sa.Column("params", _JSON, nullable=False),
+        sa.Column("variants", sa.Integer(), nullable=False),
         sa.Column("owner", sa.String(length=120), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),

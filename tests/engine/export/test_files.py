@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
+
 from engine.bundle import load_bundle
 from engine.export.files import FORMATS, Source, content, file_name
 from tests.engine.export.records import record
@@ -26,3 +28,8 @@ def test_names_of_files_say_when_in_utc() -> None:
 
 def test_no_two_files_have_one_ending() -> None:
     assert len({f.ending for f in FORMATS.values()}) == len({f.label for f in FORMATS.values()}) == len(FORMATS)
+
+
+def test_a_bundle_holds_one_experiment() -> None:
+    with pytest.raises(ValueError, match="take the ZIP for several"):
+        content("bundle", Source(record()), Source(record()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,7 @@ import pytest
 from engine.analysis import rows
 from engine.bundle import load_bundle
 from engine.export.files import Source, content
-from engine.export.formats import csv_chunks
 from engine.export.provenance import workload_hash
-from engine.export.summary import wide
 from engine.metrics import METRICS
 from engine.settings import REPOSITORY
 from tests.engine.export.records import LINK, read, record
@@ -111,14 +110,21 @@ def test_the_hash_of_a_workload_is_of_every_option() -> None:
 
 def test_several_experiments_share_their_columns() -> None:
     timed, sized = build_record({"a": {"ttft_seconds": [1.0]}}), build_record({"b": {"weight_bytes": [2.0]}}, experiment_id="other")
-    table = wide([(r, rows(r), None) for r in (timed, sized)])
-    a, b = read("".join(csv_chunks(table)).encode())
+    a, b = read(content("variants", Source(timed), Source(sized)))
     assert (a["ttft_seconds"], a["weight_bytes"], b["ttft_seconds"], b["weight_bytes"]) == ("1.0", "", "", "2.0")
     assert (a["variant_id"], b["variant_id"]) == ("test-experiment-000001.0", "other.0")
+    one_after_the_other = [*read(content("csv", Source(timed))), *read(content("csv", Source(sized)))]
+    assert read(content("csv", Source(timed), Source(sized))) == one_after_the_other
 
 
 def test_a_point_can_be_chosen() -> None:
     found = build_record({"a": {"ttft_seconds": [1.0], "ttft_seconds@4": [3.0], "weight_bytes": [5.0]}})
     point = "batch=4, prompt_tokens=128, new_tokens=64"
-    first, chosen = (read("".join(csv_chunks(wide([(found, rows(found), None)], p))).encode())[0] for p in (None, point))
+    first, chosen = (read(content("variants", Source(found, point=p)))[0] for p in (None, point))
     assert (first["ttft_seconds"], chosen["ttft_seconds"], chosen["weight_bytes"]) == ("1.0", "3.0", "5.0")
+
+
+def test_rows_that_are_given_are_not_computed_again() -> None:
+    found = record()
+    given = [replace(row, verdict="as it was") for row in rows(found)]
+    assert {r["verdict"] for r in read(content("csv", Source(found, given=given)))} == {"as it was"}
