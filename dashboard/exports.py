@@ -46,7 +46,7 @@ def button(chosen: FileFormat, experiment_ids: Sequence[str], stem: str, key: st
     """count: of its rows, said on the button."""
     rows = "" if count is None else f" · {count:,} {_ROWS[chosen.row] if count != 1 else _ROWS[chosen.row][:-1]}"
     st.download_button(
-        chosen.label + rows, _maker(chosen, experiment_ids, point), file_name=file_name(stem, chosen.ending), mime=chosen.media_type, key=key,
+        chosen.label + rows, maker(chosen, experiment_ids, point), file_name=file_name(stem, chosen.ending), mime=chosen.media_type, key=key,
         icon=":material/download:", on_click="ignore",
     )  # fmt: skip
 
@@ -56,12 +56,12 @@ def of_one(experiment_id: str, point: str | None) -> None:
     buttons(FORMATS, [experiment_id], f"experiment_{experiment_id}", "download", point)
 
 
-def _maker(chosen: FileFormat, experiment_ids: Sequence[str], point: str | None) -> Callable[[], bytes]:
+def maker(chosen: FileFormat, experiment_ids: Sequence[str], point: str | None) -> Callable[[], bytes]:
     """Called on click only, in another thread: what the page shows is taken along."""
     db, held = store.database(), frozen.snapshot()
 
     def content() -> bytes:
-        found = [source(db, i, chosen, point, held) for i in experiment_ids]
-        return whole(chosen.write([s for s in found if s is not None]))
+        found = [s for i in experiment_ids if (s := source(db, i, chosen, point, held)) is not None]
+        return whole(chosen.write(found)) if found else b""
 
     return content
