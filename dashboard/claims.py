@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import store
 from dashboard.words import CLAIM_VERDICT
 from db import queries
+from db.filter import Filter
 from engine import references, settings
 from engine.answers.claim_verdicts import Assessment, Evidence, assess, evidence
 from engine.answers.claim_words import claimed_text, measured_text
@@ -38,7 +39,7 @@ def assessed() -> list[Assessment]:
 
 def _own() -> list[str]:
     tested = {c.settle.workload for c in claims() if c.settle}
-    recent = queries.experiments(store.database(), limit=NEWEST)
+    recent = store.experiments(Filter(size=NEWEST))
     return list(recent[(recent["source"] != "reference") & (recent["succeeded"] > 0) & recent["workload"].isin(tested)]["id"])
 
 

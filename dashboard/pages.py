@@ -15,6 +15,7 @@ _VIEWS = Path(__file__).with_name("views")
 # file, title, address, icon, shown in the menu, what it is
 _PAGES = {
     "overview": ("Overview", "", ":material/monitoring:", True, "The best results so far and what runs now."),
+    "start": ("Get started", "start", ":material/rocket_launch:", False, "Real results, a short test, and what this machine can do."),
     "advisor": ("Advisor", "advisor", ":material/recommend:", True, "Which variant meets your limits on memory, quality and speed."),
     "new_experiment": ("New experiment", "new", ":material/add_circle:", True, "Choose a model, techniques and a workload, and run them."),
     "planner": ("Planner", "planner", ":material/memory:", True, "How much memory a run would take, and whether it fits a GPU."),

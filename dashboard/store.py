@@ -15,9 +15,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import frozen
-from db import queries, saved
+from db import listing, queries, saved
+from db.filter import Filter
 from db.session import connect, migrate
-from engine import analysis, api, settings
+from engine import analysis, api, doctor, settings
 from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
@@ -28,6 +29,9 @@ from engine.variant_ref import VariantRef
 
 ADVISED_BY = 200
 """The newest so many experiments are what the advisor answers from."""
+
+RANKED_WITH = 8
+"""So many other experiments at most are read for the answers of one on the first page."""
 
 ALIVE_SECONDS = 15.0
 """A scheduler counts up every second or so; silent for longer than this, it is not there."""
@@ -102,12 +106,40 @@ def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
     return analysis.frame(rows(found))
 
 
+def experiments(wanted: Filter) -> pd.DataFrame:
+    """One page of the list; see db.listing.experiments. Archived ones are not in it unless asked for."""
+    return listing.experiments(database(), wanted)
+
+
 def measured() -> tuple[list[advisor.Measured], list[str]]:
     """What the advisor needs of the newest experiments that have a result, and why it is not there of those that cannot be read."""
-    listed = queries.experiments(database(), limit=ADVISED_BY)
+    listed = experiments(Filter(size=ADVISED_BY))
     ids = listed[listed["succeeded"] > 0]["id"]
     found = [_measured(settings.database_url(), i, token(i)) for i in ids]
     return [m for m in found if isinstance(m, advisor.Measured)], [m for m in found if isinstance(m, str)]
+
+
+def with_results() -> pd.DataFrame:
+    """The newest experiments that have a result, and the project's own: rows of db.listing.experiments, newest first."""
+    return _with_results(settings.database_url(), token())
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _with_results(url: str, token: str) -> pd.DataFrame:
+    db = open_database(url)
+    found = pd.concat([listing.experiments(db, Filter(size=ADVISED_BY)), listing.experiments(db, Filter(size=ADVISED_BY, source=("reference",)))])
+    return found[found["succeeded"] > 0].drop_duplicates("id").reset_index(drop=True)
+
+
+def comparable(lead_id: str) -> list[advisor.Measured]:
+    """An experiment, and the newest others that may be ranked with it. Raises ValueError where this version cannot read it."""
+    url, listed = settings.database_url(), with_results()
+    lead = _measured(url, lead_id, token(lead_id))
+    if not isinstance(lead, advisor.Measured):
+        raise ValueError(lead or "there is no such experiment; it may have been deleted")
+    alike = listed[(listed["model"] == lead.model) & (listed["workload"] == lead.workload) & (listed["id"] != lead_id)]
+    others = [_measured(url, i, token(i)) for i in alike["id"].head(RANKED_WITH)]
+    return [lead, *(m for m in others if isinstance(m, advisor.Measured) and m.conditions == lead.conditions)]
 
 
 @st.cache_resource(max_entries=ADVISED_BY, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
@@ -190,6 +222,12 @@ def schedulers() -> list[dict[str, Any]]:
     return [s for s in queries.schedulers(database()) if s["age_seconds"] <= ALIVE_SECONDS]
 
 
+@st.cache_data(ttl=60, max_entries=1, show_spinner="Looking at this machine")
+def machine() -> dict[str, Any]:
+    """What is here and what is missing; see engine.doctor."""
+    return doctor.examine()
+
+
 @st.cache_data(max_entries=1, show_spinner=False)
 def catalogue() -> dict[str, list[dict[str, Any]]]:
     """Techniques and workloads as rows, availability of this machine; fixed while the process lives."""
@@ -208,9 +246,8 @@ def _past_seconds(url: str, experiment_id: str, token: str) -> dict[str, float]:
 
 def past_seconds(model: str, device: str) -> dict[str, float]:
     """{run kind: median seconds} of the newest experiment measured with this model on such a device; empty if there is none."""
-    recent = queries.experiments(database(), limit=100)
-    same = recent[(recent["model"] == model) & (recent["succeeded"] > 0)]
-    for row in same.to_dict("records"):
+    same = experiments(Filter(model=(model,), size=100))
+    for row in same[same["succeeded"] > 0].to_dict("records"):
         if device in (row["device"], row["device"].rpartition("/")[2], row["device"].rpartition("/")[2].partition(":")[0]):
             return _past_seconds(settings.database_url(), row["id"], token(row["id"]))
     return {}

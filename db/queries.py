@@ -81,32 +81,6 @@ def _measurements(connection: Connection, experiment_id: str, samples: str) -> d
     return by_run
 
 
-def experiments(db: Engine, limit: int = 50, offset: int = 0, source: str | None = None) -> pd.DataFrame:
-    """Newest first, of one source or all: id, title, model, workload, device, source, created_at, runs, and how many runs have each status."""
-    columns = ["id", "title", "model", "workload", "device", "hardware", "source", "created_at", "runs", *STATUSES]
-    newest = select(Experiment.__table__).order_by(Experiment.created_at.desc(), Experiment.id).limit(limit).offset(offset)
-    if source is not None:
-        newest = newest.where(Experiment.source == source)
-    with reading(db) as connection:
-        found = connection.execute(newest).all()
-        ids = [e.id for e in found]
-        counted = connection.execute(
-            select(Run.experiment_id, Run.status, func.count()).where(Run.experiment_id.in_(ids)).group_by(Run.experiment_id, Run.status)
-        ).all()
-    counts: dict[str, dict[str, int]] = defaultdict(dict)
-    for experiment_id, status, number in counted:
-        counts[experiment_id][status] = number
-    rows = [
-        {
-            "id": e.id, "title": e.title, "model": e.model, "workload": e.workload,
-            "device": e.bound_device or e.device, "hardware": e.hardware, "source": e.source, "created_at": e.created_at,
-            "runs": sum(counts[e.id].values()), **{s: counts[e.id].get(s, 0) for s in STATUSES},
-        }
-        for e in found
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
-
-
 def variants(db: Engine, experiment_ids: Iterable[str]) -> list[dict[str, Any]]:
     """All variants of these experiments, one small query for all: experiment, title, position, name, baseline."""
     columns = (Variant.experiment_id.label("experiment"), Experiment.title, Variant.position, Variant.name, Variant.baseline)
@@ -151,7 +125,7 @@ def schedulers(db: Engine) -> list[dict[str, Any]]:
 
 
 def change_token(db: Engine, experiment_id: str | None = None) -> str:
-    """Changes whenever the queue does: what is queued or runs, and how far it is.
+    """Changes whenever the queue does, what is queued or runs and how far it is, and when somebody edits what is said of an experiment.
 
     With an experiment: changes only when one of its runs begins or ends, somebody edits what is said of it, or the whole of it
     is deleted and stored again: that is, when its page changes.
@@ -166,7 +140,7 @@ def change_token(db: Engine, experiment_id: str | None = None) -> str:
     of_runs = select(Run.status, func.count(), func.sum(Run.beat), func.min(Run.id), func.max(Run.id))
     open_runs = of_runs.where(Run.status.in_(("queued", "running"))).group_by(Run.status)
     with reading(db) as connection:
-        number = connection.execute(select(func.count(), func.max(Experiment.created_at)).select_from(Experiment)).one()
+        number = connection.execute(select(func.count(), func.max(Experiment.created_at), func.sum(Experiment.edits)).select_from(Experiment)).one()
         return str([tuple(map(str, number)), sorted(tuple(map(str, row)) for row in connection.execute(open_runs))])
 
 

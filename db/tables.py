@@ -23,7 +23,7 @@ class Base(DeclarativeBase):
 
 class Experiment(Base):
     __tablename__ = "experiments"
-    __table_args__ = (Index("experiments_created", "created_at", "id"),)
+    __table_args__ = (Index("experiments_created", "created_at", "id", "edits"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Public, unguessable."""
@@ -95,7 +95,7 @@ class Environment(Base):
 class Run(Base):
     __tablename__ = "runs"
     __table_args__ = (
-        Index("runs_queue", "status", "id"), Index("runs_experiment", "experiment_id", "id"), Index("runs_of_status", "experiment_id", "status"),
+        Index("runs_queue", "status", "id"), Index("runs_experiment", "experiment_id", "status"), Index("runs_of_status", "status", "experiment_id"),
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)

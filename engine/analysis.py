@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics as medians
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from engine.cells import Cell, cells, left_out, point_label, why_empty
@@ -53,41 +53,50 @@ class Row:
     verdict: str
 
 
-def rows(record: Record) -> list[Row]:
+def rows(record: Record, base: int | None = None) -> list[Row]:
     """Every variant x metric x point, by variant, then in the order of the metric table.
 
     While runs are queued or running, it holds what exists so far; what is to come has the status "not measured". A row
     without a value says by its status and reason why, so that what did not fit or failed is never missing. Two things
     have no rows: quality of a model with random weights (no run measures it), and fidelity of the baseline and its control to itself.
+    base: the position of the variant that all are compared with, where it is not the experiment's baseline; fidelity stays to that.
     Raises ValueError for a metric that this version does not know.
     """
-    found = cells(record)
-    base, control = base_position(record), control_position(record)
-    planned = planned_looks(record)
+    natural, control = base_position(record), control_position(record)
+    against = natural if base is None else base
+    result = _rows(record, against)
+    # the control repeats the baseline, so it judges by what it is against that, whatever else is compared with
+    of_control = result if against == natural or control is None else _rows(record, natural)
+    return judged(result, [r for r in of_control if r.position == control])
+
+
+def _rows(record: Record, base: int) -> list[Row]:
+    """As `rows`, without the control's judgement."""
+    found, planned = cells(record), planned_looks(record)
+    itself = (base_position(record), control_position(record))
     result: list[Row] = []
     for position in range(len(record["variants"])):
-        own = [c for c in found if c.metric.compared or position not in (base, control)]
+        own = [c for c in found if c.metric.compared or position not in itself]
         effects = [(cell.metric, _effect(cell, position, base, planned)) for cell in own]
         words = verdicts(effects)
-        result += [_row(record, c, position, e, word, planned) for c, (_, e), word in zip(own, effects, words, strict=True)]
-    return judged(result, control)
+        result += [_row(record, c, (position, base), e, word, planned) for c, (_, e), word in zip(own, effects, words, strict=True)]
+    return result
 
 
 def summary(record: Record) -> pd.DataFrame:
-    """`rows` as a frame."""
+    """`rows` as a frame: one column per field of Row, in that order. A missing number is NaN, a missing reason None."""
     return frame(rows(record))
 
 
 def frame(found: Sequence[Row]) -> pd.DataFrame:
-    """One column per field of Row, in that order. A missing number is NaN, a missing reason None."""
+    """Rows of any origin as such a frame."""
     # Not at the top: a machine that only measures prints its results as JSON, and needs no pandas for that.
     import pandas as pd
 
     names = [f.name for f in fields(Row)]
-    data = [asdict(row) for row in found]
     kinds = {"position": "int64", "n_rounds": "int64", "n_samples": "int64", "baseline": "bool"}
     kinds |= dict.fromkeys(("value", "low", "high", "ratio", "ci_low", "ci_high"), "float64")
-    columns = {name: pd.Series([d[name] for d in data], dtype=kinds.get(name, "object")) for name in names}
+    columns = {name: pd.Series([getattr(row, name) for row in found], dtype=kinds.get(name, "object")) for name in names}
     return pd.DataFrame(columns, columns=names)
 
 
@@ -129,7 +138,9 @@ def _effect(cell: Cell, position: int, base: int, planned_looks: int) -> Effect:
     return replace(effect, reason=join(effect.reason, left_out(own)))
 
 
-def _row(record: Record, cell: Cell, position: int, effect: Effect, verdict: str, planned_looks: int) -> Row:
+def _row(record: Record, cell: Cell, positions: tuple[int, int], effect: Effect, verdict: str, planned_looks: int) -> Row:
+    """positions: of the variant, and of the one that it is compared with."""
+    position, base = positions
     variant, metric, own = record["variants"][position], cell.metric, cell.outcomes[position]
     values = [o.value for o in own if o.value is not None]
     value = medians.median(values) if values else None
@@ -137,7 +148,7 @@ def _row(record: Record, cell: Cell, position: int, effect: Effect, verdict: str
     low, high = value_interval(values, value, confidence) if value is not None and len(values) >= MIN_ROUNDS else (None, None)
     return Row(
         experiment_id=record["experiment"]["id"],
-        variant=variant["name"], position=position, baseline=variant["baseline"],
+        variant=variant["name"], position=position, baseline=position == base,
         metric=metric.name, label=metric.label, unit=metric.unit, kind=metric.kind,
         point=cell.point, point_label=point_label(cell.point),
         status=Status.SUCCEEDED.value if values else why_empty(own)[0], reason=effect.reason,

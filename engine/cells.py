@@ -97,7 +97,7 @@ def cells(record: Record) -> list[Cell]:
         for m in run["measurements"]:
             if m["metric"] not in METRICS:
                 raise ValueError(f"metric: {m['metric']!r} is not known to this version; it knows {', '.join(METRICS)}")
-            points.setdefault(m["metric"], {}).setdefault(_key(m["point"]), m["point"])
+            points.setdefault(m["metric"], {}).setdefault(point_key(m["point"]), m["point"])
     kinds = {run["kind"] for run in record["runs"]}
     if "speed" in kinds and not any(_run_kind(METRICS[name]) == "speed" for name in points):
         points[_ALWAYS_MEASURED] = {"{}": {}}
@@ -124,7 +124,8 @@ def _run_kind(metric: Metric) -> str:
     return "quality" if metric.kind in ("quality", "fidelity") else "speed"
 
 
-def _key(point: Point) -> str:
+def point_key(point: Point) -> str:
+    """Equal for equal points, whatever the order of their numbers."""
     return json.dumps(point, sort_keys=True)
 
 
@@ -147,14 +148,14 @@ def _outcomes(
 
 def _measured(run: dict[str, Any], name: str, key: str) -> dict[str, Any] | None:
     """What a run says of one metric at one point."""
-    return next((m for m in run["measurements"] if m["metric"] == name and _key(m["point"]) == key), None)
+    return next((m for m in run["measurements"] if m["metric"] == name and point_key(m["point"]) == key), None)
 
 
 def _drift(run: dict[str, Any], name: str, key: str) -> str | None:
     """What engine/drift.py found in this run for one metric at one point, in words."""
     found = (run["details"] or {}).get("drifting") if run["kind"] == "speed" else None
     known = [d for d in found if isinstance(d, dict)] if isinstance(found, list) else []  # details of others may hold anything
-    change = next((d.get("change") for d in known if d.get("metric") == name and _key(d.get("point", {})) == key), None)
+    change = next((d.get("change") for d in known if d.get("metric") == name and point_key(d.get("point", {})) == key), None)
     return f"drifting, {change:+.0%} from the first to the last third of its samples" if isinstance(change, int | float) else None
 
 

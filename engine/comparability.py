@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from engine.record import LAYERED, Record, base_position
 from engine.registry import discover
 from engine.specs import TechniqueSpec, default_name
@@ -89,9 +91,12 @@ def conditions(record: Record) -> dict[str, str]:
 
 
 def _workload(written: dict[str, Any]) -> dict[str, Any]:
-    """Name and all options, those that were left out too; as written where this version does not know the workload."""
+    """Name and all options, those that were left out too; as written where this version does not know the workload or an option."""
     known = discover().workloads.get(written["name"])
-    options = known(**written["options"]).model_dump(mode="json") if known else written["options"]
+    try:
+        options = known(**written["options"]).model_dump(mode="json") if known else written["options"]
+    except ValidationError:
+        options = written["options"]
     return {"name": written["name"], **options}
 
 

@@ -24,12 +24,16 @@ UNRELIABLE = "unreliable"
 _CLAIMS = ("better", "worse", "equivalent")
 
 
-def judged(found: Sequence[Row], control: int | None) -> list[Row]:
-    """The rows with what the control, the variant at that position, makes of their verdicts; as they are where there is none."""
-    own = [r for r in found if r.position == control and r.kind == "speed" and r.verdict in ("better", "worse")]
+def judged(found: Sequence[Row], of_control: Sequence[Row]) -> list[Row]:
+    """The rows with what the control's own rows, which compare it with the baseline, make of their verdicts; as they are without one."""
+    own = [r for r in of_control if r.kind == "speed" and r.verdict in ("better", "worse")]
     if not own:
         return list(found)
-    reason = _reason(own)
+    return unreliable(found, _reason(own))
+
+
+def unreliable(found: Sequence[Row], reason: str) -> list[Row]:
+    """The rows, with no claim left on a timing."""
     return [
         replace(r, verdict=UNRELIABLE, reason="; ".join(filter(None, (reason, r.reason)))) if r.kind == "speed" and r.verdict in _CLAIMS else r
         for r in found

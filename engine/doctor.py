@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shutil
+from dataclasses import dataclass
 from typing import Any
 
 from engine import api, settings
@@ -39,23 +40,43 @@ def examine() -> dict[str, Any]:
     }
 
 
-def lines(report: dict[str, Any]) -> list[str]:
-    """The report as text: what is there, then what is missing and the way to get it."""
-    out = [f"Python {report['python']}, data in {report['data_dir']} ({format_bytes(report['free_bytes'])} free)"]
-    out += [f"database  {report['database']}", f"text      {report['text']}"]
-    out += [f"package   {name} {version or 'is not installed'}" for name, version in report["packages"].items()]
-    out += [
-        f"environment {name}: {e['folder'] if e['installed'] else 'not installed: ' + e['install_command']}"
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for. problem: why it is not there, and the way to get it; None where it is."""
+
+    kind: str
+    name: str
+    problem: str | None
+    detail: str = "available"
+
+
+def findings(report: dict[str, Any]) -> list[Finding]:
+    """Everything that was looked for, in the order in which people ask: devices, packages, environments, models, data, techniques."""
+    found = [Finding("device", d["id"], None, f"{d['name']}, {format_bytes(d['memory_bytes'])}") for d in report["devices"]]
+    found += [Finding("device", *_named(reason)) for reason in report["left_out"]]
+    found += [Finding("package", name, None if version else "is not installed", version or "") for name, version in report["packages"].items()]
+    found += [
+        Finding("environment", name, None if e["installed"] else f"not installed: {e['install_command']}", e["folder"])
         for name, e in report["environments"].items()
     ]
-    out += [f"model     {m['name']}: {'available' if m['available'] else m['reason']}" for m in report["models"]]
-    out += [f"data set  {d['name']}: {'available' if d['available'] else d['reason']}" for d in report["datasets"]]
+    found += [Finding("model", m["name"], m["reason"]) for m in report["models"]]
+    found += [Finding("data set", d["name"], d["reason"]) for d in report["datasets"]]
     for device in report["devices"]:
-        out.append(f"device    {device['id']}: {device['name']}, {format_bytes(device['memory_bytes'])}")
-        for name, reason in report["techniques"][device["id"]].items():
-            out.append(f"          {name}: {reason or 'available'}")
-    out += [f"device    {reason}" for reason in report["left_out"]]
-    return out
+        found += [Finding(f"technique on {device['id']}", name, reason) for name, reason in report["techniques"][device["id"]].items()]
+    return found
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """The report as text."""
+    out = [f"Python {report['python']}, data in {report['data_dir']} ({format_bytes(report['free_bytes'])} free)"]
+    out += [f"database  {report['database']}", f"text      {report['text']}"]
+    return out + [f"{f.kind:9} {f.name}: {f.problem or f.detail}" for f in findings(report)]
+
+
+def _named(reason: str) -> tuple[str, str]:
+    """'cuda:0: left out, ...' -> its name and the rest."""
+    name, _, problem = reason.partition(": ")
+    return name, problem
 
 
 def _version(package: str) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -62,6 +63,15 @@ def _digest(facts: dict[str, Any]) -> str:
 def base_position(record: Record) -> int:
     """Which of the variants is the baseline."""
     return next(i for i, variant in enumerate(record["variants"]) if variant["baseline"])
+
+
+def only(record: Record, positions: Sequence[int]) -> Record:
+    """The same experiment with these variants alone, in this order. The baseline, and the control where there is one, must be among
+    them; what must be equal between experiments (engine/comparability.py) is asked of the whole record, not of this."""
+    new = {position: index for index, position in enumerate(positions)}
+    assert base_position(record) in new and control_position(record) in (*new, None)
+    runs = [run | {"variant": new[run["variant"]]} for run in record["runs"] if run["variant"] in new]
+    return record | {"variants": [record["variants"][p] for p in positions], "runs": runs}
 
 
 def device_memory_bytes(record: Record) -> int | None:

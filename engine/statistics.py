@@ -54,6 +54,22 @@ def p_value(x: Sequence[float], centre: float) -> float:
     return float(2 * stats.t.sf(abs(centre) / (s / math.sqrt(len(x))), len(x) - 1))
 
 
+def welch(a: Sequence[float], b: Sequence[float], centre: float, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
+    """(ends of the interval, two-sided p against 0) of `centre`, an estimate of how much a lies above b, two independent series.
+
+    Variance s_a^2 / n_a + s_b^2 / n_b, degrees of freedom by Satterthwaite (Welch 1947). A series without spread adds nothing to
+    either, so that with b all alike this is the t-interval of a. At least two numbers in each.
+    """
+    parts = [(spread(x) ** 2 / len(x), len(x) - 1) for x in (a, b)]
+    variance = sum(v for v, _ in parts)
+    if variance == 0.0:
+        return centre, centre, 1.0 if abs(centre) < _NO_SPREAD else 0.0
+    freedom = variance**2 / sum(v**2 / n for v, n in parts)
+    error = math.sqrt(variance)
+    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+    return centre - half, centre + half, float(2 * stats.t.sf(abs(centre) / error, freedom))
+
+
 def pair_counts(a: Sequence[float], b: Sequence[float]) -> tuple[int, int, int]:
     """(both right, only a, only b) of 0/1 pairs."""
     of_a, of_b = np.asarray(a, dtype=float) > 0.5, np.asarray(b, dtype=float) > 0.5

@@ -14,7 +14,9 @@ from engine.child_process import PARENT_VARIABLE, die_with_parent
 if (_parent := os.environ.pop(PARENT_VARIABLE, None)) is not None:
     die_with_parent(int(_parent), signal.SIGKILL)
 
+import functools
 import gc
+import inspect
 import json
 import socket
 import sys
@@ -31,6 +33,7 @@ def main(descriptor: int) -> None:
     """Serve orders until the other end is closed. Returns in a forked child, when its run is over."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent to deal with
     _import()
+    forget_noes()
     gc.collect()
     gc.freeze()  # else each collection in a child would look through all that is imported, and copy every page of it by writing to it
     mapped = file_pages.mapped()
@@ -67,6 +70,23 @@ def _import() -> None:
     import engine.loading
     import engine.quality
     import engine.worker  # noqa: F401
+
+
+def forget_noes() -> None:
+    """Forget every "no" that a cached function without arguments has answered: while it was imported no GPU could be seen, so whether
+    Triton works, say, is asked again in the run, where one can be."""
+    cached = type(functools.cache(lambda: None))
+    for asked in [o for o in gc.get_objects() if isinstance(o, cached) and o.cache_info().currsize and not _parameters(o)]:
+        answer = asked()
+        if answer is False or (isinstance(answer, tuple) and answer[:1] == (False,)):
+            asked.cache_clear()
+
+
+def _parameters(function: Any) -> int:
+    try:
+        return len(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # one that is written in C
+        return 1
 
 
 def _become(order: dict[str, Any], descriptors: list[int]) -> None:

@@ -16,6 +16,7 @@ the same device and environment (perplexity: at least 8 blocks of text that both
 - too few rounds: fewer pairs than that. not comparable: there is no ratio, or no baseline that it could be taken to.
 - did not fit, failed, unsupported, not measured: there is no value. A run that timed out has failed.
 - fidelity: the metric itself compares with the baseline. baseline: the variant is the baseline.
+- not paired: measured in two experiments, without a way to compare them (engine/answers/across.py); the ratio is an estimate.
 - unreliable: a timing of an experiment whose A/A control failed (engine/control.py).
 
 An experiment that may stop early is looked at K times (engine/specs.py looks). Each look spends an equal part of the error: what
@@ -79,15 +80,14 @@ def compare(metric: Metric, variant: Sequence[Outcome], baseline: Sequence[Outco
     if not metric.compared:
         return Effect(verdict="fidelity")
     if metric.higher_is_better is None:
-        return _not_comparable("neither direction is better")
-    base = {o.round: o for o in baseline if o.value is not None}
-    if not base:
-        return _not_comparable("the baseline has no value: " + ", ".join(filter(None, why_empty(baseline))))
-    both = [(o, base[o.round]) for o in variant if o.value is not None and o.round in base]
+        return not_comparable("neither direction is better")
+    if all(o.value is None for o in baseline):
+        return not_comparable("the baseline has no value: " + ", ".join(filter(None, why_empty(baseline))))
+    both = _of_one_round(variant, baseline)
     differences = [_difference(v, b) for v, b in both]
     pairs = [pair for pair, difference in zip(both, differences, strict=True) if difference is None]
     if both and not pairs:
-        return _not_comparable(differences[0])
+        return not_comparable(differences[0])
     of_samples = {"blocks": _of_blocks, "examples": _of_examples, "detections": _of_examples}.get(metric.paired_by)
     effect = of_samples(metric, *pairs[-1]) if of_samples and pairs else _of_rounds(metric, pairs, looks)
     unlike = [d for d in differences if d is not None]
@@ -120,7 +120,18 @@ def _direction(metric: Metric, ratio: float) -> str:
     return "better" if (ratio > 1) == metric.higher_is_better else "worse"
 
 
-def _not_comparable(reason: str | None) -> Effect:
+def log_ratios(variant: Sequence[Outcome], baseline: Sequence[Outcome]) -> list[float] | None:
+    """Variant / baseline of each round in which both were measured and may be compared; None where a value has no logarithm."""
+    pairs = [(v.value or 0.0, b.value or 0.0) for v, b in _of_one_round(variant, baseline) if _difference(v, b) is None]
+    return [math.log(v) - math.log(b) for v, b in pairs] if all(v > 0 and b > 0 for v, b in pairs) else None
+
+
+def _of_one_round(variant: Sequence[Outcome], baseline: Sequence[Outcome]) -> list[tuple[Outcome, Outcome]]:
+    base = {o.round: o for o in baseline if o.value is not None}
+    return [(o, base[o.round]) for o in variant if o.value is not None and o.round in base]
+
+
+def not_comparable(reason: str | None) -> Effect:
     return Effect(verdict="not comparable", reason=reason)
 
 
@@ -140,11 +151,11 @@ def _of_rounds(metric: Metric, pairs: Sequence[tuple[Outcome, Outcome]], looks: 
     if len(values) < MIN_ROUNDS:
         few = f"{len(values)} paired round{'s' * (len(values) != 1)}; {MIN_ROUNDS} are needed for a verdict"
     if any(b <= 0 for _, b in values):
-        return _not_comparable("the baseline is 0; there is no ratio to it")
+        return not_comparable("the baseline is 0; there is no ratio to it")
     if values and all(v == 0 for v, _ in values):
         return Effect(ratio=0.0, verdict="too few rounds" if few else _direction(metric, 0.0), reason=few)
     if any(v <= 0 for v, _ in values):
-        return _not_comparable("0 in some rounds only; there is no ratio")
+        return not_comparable("0 in some rounds only; there is no ratio")
     logs = [math.log(v) - math.log(b) for v, b in values]
     if few:
         estimate = statistics.ratio(statistics.hodges_lehmann(logs)) if logs else None
@@ -156,11 +167,11 @@ def _of_blocks(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
     """Perplexity: one run each, paired by blocks of the same tokens; exp(mean of their log-ratios) is the ratio."""
     assert variant.value is not None and baseline.value is not None
     if min(variant.value, baseline.value, *variant.samples, *baseline.samples) <= 0:  # an error can be exactly 0
-        return _not_comparable("0 in some blocks; there is no ratio")
+        return not_comparable("0 in some blocks; there is no ratio")
     centre = math.log(variant.value) - math.log(baseline.value)
     n = len(variant.samples)
     if n != len(baseline.samples):
-        return _not_comparable(f"{n} blocks of text, the baseline has {len(baseline.samples)}")
+        return not_comparable(f"{n} blocks of text, the baseline has {len(baseline.samples)}")
     if n < MIN_BLOCKS:
         reason = f"{n} blocks of text; {MIN_BLOCKS} are needed for a verdict"
         if n < variant.n_samples:
@@ -174,12 +185,12 @@ def _of_examples(metric: Metric, variant: Outcome, baseline: Outcome) -> Effect:
     """Accuracy and F1: the same labelled examples, each right (1) or wrong (0) in both, or no part in F1 (-1)."""
     n = len(variant.samples)
     if n != len(baseline.samples):
-        return _not_comparable(f"{n} examples, the baseline has {len(baseline.samples)}")
+        return not_comparable(f"{n} examples, the baseline has {len(baseline.samples)}")
     if n < MIN_BLOCKS:
         reason = "its examples are not loaded" if n < variant.n_samples else f"{n} examples; {MIN_BLOCKS} are needed for a verdict"
         return Effect(verdict="too few rounds", reason=reason)
     if max(variant.samples) <= 0 or max(baseline.samples) <= 0:
-        return _not_comparable("one of them got no example right; there is no ratio")
+        return not_comparable("one of them got no example right; there is no ratio")
     if metric.paired_by == "detections":
         centre, low, high, p = statistics.paired_f1(variant.samples, baseline.samples)
     else:

@@ -59,14 +59,14 @@ def main(run_dir: Path) -> None:
 
 
 def _spread(spec: RunSpec, device: Device, run_dir: Path, count: int, result: dict[str, Any]) -> None:
-    """Measure by a group of processes; what they take of the CPU is ours."""
+    """Measure by a group of processes. What went on beside them is seen from here: a rank would take another for a stranger."""
     from engine.environment import Surroundings
 
     surroundings = Surroundings(device)
     found = launch(run_dir, count, max(1, spec.threads // count))
-    ours = {name: value for name, value in surroundings.facts().items() if name.startswith("cpu_share")}
+    of_ranks = {name: value for name, value in found.details.items() if name != "contended"}
     result |= {"status": found.status, "reason": found.reason, "evidence": found.evidence, "environment": found.environment}
-    result["details"] |= found.details | ours
+    result["details"] |= of_ranks | surroundings.facts()
 
 
 def _measured(

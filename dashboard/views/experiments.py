@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import links, pages, store, words
 from db import queries
+from db.filter import Filter
 
 PER_PAGE = 20
 _SOURCE = {"reference": "measured by the project", "imported": "imported"}
@@ -21,7 +22,7 @@ def main() -> None:
     last = -(-total // PER_PAGE)
     page = links.page_number(st.query_params, last)
     first = (page - 1) * PER_PAGE
-    rows = queries.experiments(store.database(), limit=PER_PAGE, offset=first)
+    rows = store.experiments(Filter(size=PER_PAGE, page=page, archived="all"))
     st.caption(f"{first + 1} to {first + len(rows)} of {total}, newest first")
     for row in rows.to_dict("records"):
         with st.container(border=True):

@@ -8,7 +8,7 @@ from dashboard import exports, library, links, pages, store, words
 from dashboard.report.content import SECTIONS
 from dashboard.report.formats import FORMATS, reports
 from dashboard.report.options import Options
-from db import queries
+from db.filter import Filter
 
 RECENT = 50  # so many of the newest experiments are offered; others come by the link of their page
 
@@ -23,7 +23,7 @@ def main() -> None:
 
 def _builder() -> None:
     asked = links.experiment_ids(st.query_params)
-    recent = queries.experiments(store.database(), limit=RECENT)
+    recent = store.experiments(Filter(size=RECENT))
     titles = dict(zip(recent["id"], (f"{r.title} · {r.model} · {r.device}" for r in recent.itertuples()), strict=True))
     for experiment_id in asked:
         if experiment_id not in titles and (record := store.record(experiment_id)) is not None:

@@ -131,6 +131,8 @@ def _objective(question: Question, measured: Measured) -> str | None:
     """The metric to rank by; None where this experiment is about something else."""
     if question.objective == "quality":
         return _quality(measured)
+    if question.objective == "speed":
+        return measured.decides.speed
     name = question.memory if question.objective == "memory" else OBJECTIVES[question.objective][1]
     return name if any(r.metric == name for r in measured.rows) else None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from engine.metrics import METRICS
 
 OBJECTIVES: dict[str, tuple[str, str | None]] = {
+    "speed": ("Fastest, as its workload is judged", None),
     "decode": ("Fastest decode", "decode_tokens_per_second"),
     "ttft": ("Lowest time to first token", "ttft_seconds"),
     "training": ("Fastest training", "training_tokens_per_second"),
@@ -17,7 +18,7 @@ OBJECTIVES: dict[str, tuple[str, str | None]] = {
     "memory": ("Smallest memory", None),
     "quality": ("Highest quality", None),
 }
-"""{name: (label, metric)}. None: the question's memory metric, and whatever quality the workload measures."""
+"""{name: (label, metric)}. None: whatever speed or quality the workload is judged by, and the question's memory metric."""
 
 MEMORY_METRICS = tuple(m.name for m in METRICS.values() if m.kind == "memory" and m.unit == "bytes")
 

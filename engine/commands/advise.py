@@ -98,10 +98,11 @@ def _bundles(reference: bool, bundles: list[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _stored() -> Iterator[dict[str, Any]]:
-    from db import queries
+    from db import listing, queries
+    from db.filter import Filter
 
     db = database()
-    for experiment in queries.experiments(db, limit=_NEWEST)["id"]:
+    for experiment in listing.experiments(db, Filter(size=_NEWEST))["id"]:
         if (record := queries.record(db, experiment)) is not None:
             yield record
 

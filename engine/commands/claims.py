@@ -49,12 +49,12 @@ def claims(
 
 def _own() -> list[Record]:
     """All experiments of the database but those that came with the project, which are read from their files."""
-    from db import queries
+    from db import listing, queries
+    from db.filter import Filter
 
     db = database()
-    listed = queries.experiments(db, limit=queries.count_experiments(db))
-    found = (queries.record(db, i) for i in listed[listed["source"] != "reference"]["id"])
-    return [r for r in found if r is not None]
+    listed = (row for frame in listing.all_experiments(db, Filter(source=("local", "imported"))) for row in frame["id"])
+    return [r for r in (queries.record(db, i) for i in listed) if r is not None]
 
 
 def _print(assessed: list[Assessment]) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from engine.measurement import Evidence
 from engine.technique import Session, Slot, Technique
 from experiments.parallelism.spread import uneven
-from experiments.training.probe import forward_devices
+from experiments.training.probe import forward_places
 
 if TYPE_CHECKING:
     from engine.devices import Device
     from engine.modelspec import ModelSpec
+    from engine.training import Training
     from engine.workload import Workload
 
 
@@ -40,11 +41,35 @@ class DataParallel(Technique):
         import torch
 
         assert session.training is not None
-        session.training.forward = torch.nn.DataParallel(session.model)
+        session.training.forward = torch.nn.DataParallel(in_autocast(session.model, session.training))
 
     def evidence(self, session: Session) -> Evidence:
-        """The GPUs on which a layer really computed in one forward pass."""
+        """The GPUs on which a layer really computed in one forward pass, and in which precision."""
         assert session.training is not None
-        used = forward_devices(session, session.device.gpus)
-        facts = {"wrapper": type(session.training.forward).__name__, "devices": used}
-        return Evidence(facts, None if len(used) == session.device.gpus else f"it computed on {', '.join(used)} only")
+        places = forward_places(session, session.device.gpus)
+        used, dtypes = sorted({device for device, _ in places}), sorted({dtype for _, dtype in places})
+        [(_, wanted)] = forward_places(session, 1, session.model)
+        facts = {"wrapper": type(session.training.forward).__name__, "devices": used, "linear_output_dtypes": dtypes}
+        if len(used) != session.device.gpus:
+            return Evidence(facts, f"it computed on {', '.join(used)} only")
+        return Evidence(facts, None if dtypes == [wanted] else f"it computed in {', '.join(dtypes)}, not in {wanted}")
+
+
+def in_autocast(model: Any, training: Training) -> Any:
+    """The model as a module that enters training's autocast itself, as it will be when called.
+
+    DataParallel calls each copy in a thread of its own. There autocast is on again, but to its default, float16: in bfloat16 chosen
+    outside, a loss that nobody scales would underflow.
+    """
+    import torch
+
+    class InAutocast(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, *args: Any, **options: Any) -> Any:
+            with training.autocast():
+                return self.model(*args, **options)
+
+    return InAutocast()

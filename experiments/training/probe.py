@@ -8,27 +8,30 @@ from typing import Any
 from engine.technique import Session
 
 
-def _loss(session: Session, first: int = 3, sequences: int = 1) -> Any:
-    """The loss of short sequences as training computes it, in the session's precision. first: their first token id."""
+def _loss(session: Session, first: int = 3, sequences: int = 1, forward: Any = None) -> Any:
+    """The loss of short sequences as training computes it, in the session's precision. first: their first token id. forward: what
+    is called in place of training's own."""
     import torch
 
     assert session.training is not None
     ids = torch.arange(first, first + 8, device=session.torch_device).expand(sequences, 8)
     with session.training.autocast():
-        return session.training.forward(input_ids=ids, labels=ids, use_cache=False).loss.mean()
+        return (forward or session.training.forward)(input_ids=ids, labels=ids, use_cache=False).loss.mean()
 
 
 def linear_output_dtype(session: Session) -> str:
     """Name of the dtype that the model's first linear layer returns in a forward pass of a training step."""
-    return str(_linear_outputs(session)[0].dtype).removeprefix("torch.")
+    return forward_places(session, 1)[0][1]
 
 
-def forward_devices(session: Session, sequences: int) -> list[str]:
-    """Names of the devices on which the model's first linear layer computes in a forward pass of so many sequences."""
-    return sorted({str(output.device) for output in _linear_outputs(session, sequences)})
+def forward_places(session: Session, sequences: int, forward: Any = None) -> list[tuple[str, str]]:
+    """(device, dtype) of what the model's first linear layer returns in a forward pass of so many sequences, each pair once.
+    forward: what is called in place of training's own."""
+    outputs = _linear_outputs(session, sequences, forward)
+    return sorted({(str(output.device), str(output.dtype).removeprefix("torch.")) for output in outputs})
 
 
-def _linear_outputs(session: Session, sequences: int = 1) -> list[Any]:
+def _linear_outputs(session: Session, sequences: int, forward: Any) -> list[Any]:
     import torch
 
     from engine.loading import is_linear
@@ -38,7 +41,7 @@ def _linear_outputs(session: Session, sequences: int = 1) -> list[Any]:
     handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
     try:
         with torch.no_grad():
-            _loss(session, sequences=sequences)
+            _loss(session, sequences=sequences, forward=forward)
     finally:
         handle.remove()
     return seen

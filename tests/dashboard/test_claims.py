@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from dashboard import claims as frames
-from db import queries
+from db import listing, queries
+from db.filter import Filter
 from db.records import import_record
 from engine import api, references
 from engine.answers.claims import claims, experiment
@@ -85,7 +86,7 @@ def test_the_button_queues_exactly_the_experiment_that_settles_it_and_a_double_c
     key = page.session_state["claim_request_gpt2-float32-0-5-gb"]
     page.button(key="claim_queue").click().run()
     assert not page.exception
-    queued = queries.experiments(db)
+    queued = listing.experiments(db, Filter())
     assert len(queued) == 1 and queued["queued"][0] == 1
     found = queries.record(db, queued["id"][0])
     wanted = experiment(next(c for c in claims() if c.id == "gpt2-float32-0-5-gb"))

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from db import liveness, queries
+from db import listing, liveness, queries
+from db.filter import Filter
 from db.records import import_record
 from engine import api
 from engine.devices import Device
@@ -36,7 +37,7 @@ def tick(page: AppTest, *names: str, label: str = "Add as one variant") -> None:
 
 
 def only_record(db: Engine) -> dict[str, Any]:
-    (row,) = queries.experiments(db).to_dict("records")
+    (row,) = listing.experiments(db, Filter()).to_dict("records")
     record = queries.record(db, row["id"])
     assert record is not None
     return record

@@ -17,7 +17,8 @@ from sqlalchemy import Engine
 from dashboard.charts import profile as charts
 from dashboard.charts import style
 from dashboard.words import percent_text
-from db import queries
+from db import listing, queries
+from db.filter import Filter
 from db.records import import_record
 from engine import settings
 from engine.devices import find_device
@@ -190,7 +191,7 @@ def test_the_form_asks_for_profiles(db: Engine, open_page: Callable[..., Any]) -
     page.toggle(key="new_profile").set_value(True).run()
     assert "**4 runs**: 1 variants x 3 rounds for speed and memory, and 1 for profile" in texts(page)
     page.button(key="new_run").click().run()
-    (row,) = queries.experiments(db).to_dict("records")
+    (row,) = listing.experiments(db, Filter()).to_dict("records")
     record = queries.record(db, row["id"])
     assert record is not None and record["experiment"]["spec"]["profile"] is True
     assert [r["kind"] for r in record["runs"]] == ["speed", "profile", "speed", "speed"]

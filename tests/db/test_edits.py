@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Engine
 
-from db import edits, queries, queue
+from db import edits, listing, queries, queue
+from db.filter import Filter
 from db.records import import_record
 from tests.db.conftest import CPU, end, enqueue
 from tests.records import build_record
@@ -31,8 +32,9 @@ def test_changes_are_stored_and_counted(db: Engine) -> None:
 
 def test_an_edit_changes_the_token_of_its_experiment_alone(db: Engine) -> None:
     one, other = enqueue(db), enqueue(db)
-    before = queries.change_token(db, one), queries.change_token(db, other)
+    before, everything = (queries.change_token(db, one), queries.change_token(db, other)), queries.change_token(db)
     edits.change(db, [one], {"title": "New"})
+    assert queries.change_token(db) != everything, "lists have news too"
     assert queries.change_token(db, one) != before[0] and queries.change_token(db, other) == before[1]
 
 
@@ -41,7 +43,7 @@ def test_the_first_run_that_tells_its_environment_names_the_hardware(db: Engine)
     for device in ("NVIDIA H200", "another"):
         claimed = queue.claim(db, "me", CPU)
         assert claimed is not None and end(db, claimed, environment={"device": device})
-    assert set(queries.experiments(db)["hardware"]) == {"NVIDIA H200"}
+    assert set(listing.experiments(db, Filter())["hardware"]) == {"NVIDIA H200"}
 
 
 def test_tags_note_and_new_name_survive_a_changed_reference(db: Engine) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from db import queries, queue
+from db import listing, queries, queue
 from db.experiments import model_name
+from db.filter import Filter
 from db.records import import_record
 from engine.modelspec import ModelSpec
 from tests.db.conftest import CPU, end, enqueue
@@ -42,7 +43,7 @@ def test_samples_are_loaded_only_where_asked(db: Engine) -> None:
 
 
 @pytest.mark.parametrize("read", [
-    lambda db, _: queries.experiments(db), lambda db, _: queries.queue(db), lambda db, e: queries.record(db, e, samples="none"),
+    lambda db, _: listing.experiments(db, Filter()), lambda db, _: queries.queue(db), lambda db, e: queries.record(db, e, samples="none"),
     lambda db, _: queries.change_token(db), lambda db, e: queries.change_token(db, e),
 ])  # fmt: skip
 def test_lists_never_read_samples_or_logs(db: Engine, read: Callable[[Engine, str], Any]) -> None:
@@ -59,18 +60,18 @@ def test_experiments_come_newest_first_with_their_counts(db: Engine) -> None:
     old, new = enqueue(db, runs=3), enqueue(db)
     end(db, claim(db))
     queue.cancel_experiment(db, new)
-    frame = queries.experiments(db).set_index("id")
+    frame = listing.experiments(db, Filter()).set_index("id")
     assert set(frame.index) == {old, new}
     assert frame.loc[old, ["runs", "queued", "succeeded", "cancelled"]].tolist() == [3, 2, 1, 0]
     assert frame.loc[new, ["runs", "cancelled"]].tolist() == [1, 1]
     assert frame.loc[old, ["model", "workload", "device"]].tolist() == ["smollm2-135m", "generation", "here/cpu"]
-    assert len(queries.experiments(db, limit=1)) == 1
-    assert set(queries.experiments(db, limit=1).id) | set(queries.experiments(db, limit=1, offset=1).id) == {old, new}
+    assert len(listing.experiments(db, Filter(size=1))) == 1
+    assert set(listing.experiments(db, Filter(size=1)).id) | set(listing.experiments(db, Filter(size=1, page=2)).id) == {old, new}
     assert queries.count_experiments(db) == 2
 
 
 def test_empty_lists_keep_their_columns(db: Engine) -> None:
-    assert queries.experiments(db).empty and "succeeded" in queries.experiments(db)
+    assert listing.experiments(db, Filter()).empty and "succeeded" in listing.experiments(db, Filter())
     assert queries.queue(db).empty and "phase" in queries.queue(db)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db import queries, queue, records
+from db import listing, queries, queue, records
+from db.filter import Filter
 from db.session import connect, migrate
 from tests.db.conftest import CPU, end, enqueue
 
@@ -48,7 +49,7 @@ def test_an_imported_record_is_the_same_but_for_what_had_not_ended(db: Engine, r
 def test_importing_twice_changes_nothing_and_another_content_is_refused(db: Engine, record: dict[str, Any]) -> None:
     experiment = records.import_record(db, record, "imported")
     assert records.import_record(db, copy.deepcopy(record), "imported") == experiment
-    assert len(queries.experiments(db)) == 1
+    assert len(listing.experiments(db, Filter())) == 1
     record["runs"][0]["measurements"][0]["value"] = 0.1
     with pytest.raises(ValueError, match="with other content is there already; delete it first"):
         records.import_record(db, record, "imported")

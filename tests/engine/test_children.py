@@ -208,3 +208,28 @@ def test_all_of_it_ends_with_the_process_that_started_it(lab: Lab) -> None:
     starter.wait()
     starter.stdout.close()
     wait_for(lambda: not alive(pid) and not alive(template.pid))
+
+
+ASKED_WHILE_IMPORTING = """
+import functools
+from engine import template
+@functools.cache
+def no(): return False
+@functools.cache
+def not_for_a_reason(): return False, "no GPU"
+@functools.cache
+def yes(): return True
+@functools.cache
+def of(what): return False
+template._import()
+from torch.utils._triton import has_triton
+has_triton(), no(), not_for_a_reason(), yes(), of(1)
+template.forget_noes()
+print([f.cache_info().currsize for f in (has_triton, no, not_for_a_reason, yes, of)])
+"""
+
+
+def test_what_could_not_be_seen_while_importing_is_asked_again_in_the_run() -> None:
+    """torch remembers that Triton does not work; a template sees no GPU, its forks may."""
+    said = subprocess.run([sys.executable, "-c", ASKED_WHILE_IMPORTING], check=True, capture_output=True, text=True).stdout
+    assert said == "[0, 0, 0, 1, 1]\n"

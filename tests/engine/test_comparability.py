@@ -81,3 +81,9 @@ def test_reference_results_of_two_cards_are_told_apart() -> None:
     h100, h200 = (load_bundle(REPOSITORY / "experiments" / "reference" / f"smollm2-135m-{card}.json") for card in ("h100", "h200"))
     assert differences(h100, h100) == []
     assert "device" in {d.key for d in differences(h100, h200)}
+
+
+def test_an_option_of_another_version_is_compared_as_it_is_written() -> None:
+    other = a_record()
+    other["experiment"]["spec"]["workload"]["options"]["of_the_future"] = 1
+    assert Difference("workload of_the_future", "not recorded", "1") in differences(a_record(), other)

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from db import queries
+from db import listing, queries
+from db.filter import Filter
 from db.session import connect
 from engine.launch import check_port, pages_command
 from engine.settings import REPOSITORY, database_url
@@ -106,7 +107,7 @@ def launch(labs: list[Lab], data: Path, **environment: str) -> Lab:
 
 def only_experiment() -> dict[str, Any]:
     db = connect(database_url())
-    ids = list(queries.experiments(db, source="local")["id"])
+    ids = list(listing.experiments(db, Filter(source=("local",)))["id"])
     assert len(ids) == 1
     record = queries.record(db, ids[0])
     db.dispose()

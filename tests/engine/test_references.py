@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from db import queries, records
+from db import listing, queries, records
+from db.filter import Filter
 from db.session import connect, migrate
 from engine import references
 from engine.bundle import save_bundle
@@ -59,7 +60,7 @@ def test_a_changed_result_takes_the_place_of_the_old_one(db: Engine, folder: Pat
     problems = references.import_references(db)
     assert [p.split(":")[0] for p in problems] == ["a-broken.json"]
     assert values(stored(db)) == [9.0, 2.0] and stored(db)["experiment"]["source"] == "reference"
-    assert len(queries.experiments(db)) == 1
+    assert len(listing.experiments(db, Filter())) == 1
 
 
 @pytest.mark.parametrize("source", ["local", "imported"])
@@ -81,4 +82,4 @@ def test_a_broken_result_does_not_stop_the_start(folder: Path, bundled: Path, db
     assert main() == 0
     assert f"reference results left out: a-broken.json: bundle: {folder / 'a-broken.json'} is not JSON" in capfd.readouterr().err
     assert values(stored(db)) == [1.0]
-    assert set(queries.experiments(db)["source"]) == {"local", "reference"}
+    assert set(listing.experiments(db, Filter())["source"]) == {"local", "reference"}

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from engine import worker
 from engine.code_version import commit
 from engine.devices import Device, find_device
 from engine.executor import LocalExecutor
@@ -244,3 +245,14 @@ def test_run_whose_every_batch_was_out_of_memory_did_not_succeed(tmp_path: Path)
     assert result.status is Status.OUT_OF_MEMORY
     assert (result.reason or "").startswith("batch 4096, ")
     assert by_name(result)["weight_bytes"].value, "loading succeeded and stays"
+
+
+def test_ranks_are_no_strangers_to_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rank that starts later sees the earlier one on its GPU; who else was there is what the process says that started both."""
+    found = RunResult(Status.SUCCEEDED, details={"contended": "1 other process on the GPU before the run", "group": {"processes": 2}})
+    monkeypatch.setattr(worker, "launch", lambda *args: time.sleep(0.05) or found)
+    spec = planned(RunKind.SPEED, "float32", find_device("cpu"))
+    result: dict[str, Any] = {"details": {}}
+    worker._spread(spec, find_device("cpu"), tmp_path, 2, result)
+    assert "contended" not in result["details"] and result["details"]["group"] == {"processes": 2}
+    assert "cpu_share_of_others" in result["details"]

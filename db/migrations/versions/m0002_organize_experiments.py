@@ -34,10 +34,11 @@ def upgrade() -> None:
             sa.PrimaryKeyConstraint("experiment_id", name),
         )
         op.create_index(f"{table}_{name}", table, [name, "experiment_id"], unique=False)
-    op.create_index("experiments_created", "experiments", ["created_at", "id"], unique=False)
-    op.create_index("runs_of_status", "runs", ["experiment_id", "status"], unique=False)
-    op.drop_index("measurements_run", table_name="measurements")
-    op.create_index("measurements_run", "measurements", ["run_id", "metric"], unique=False)
+    op.create_index("experiments_created", "experiments", ["created_at", "id", "edits"], unique=False)
+    op.create_index("runs_of_status", "runs", ["status", "experiment_id"], unique=False)
+    for name, table, columns in (("runs_experiment", "runs", ["experiment_id", "status"]), ("measurements_run", "measurements", ["run_id", "metric"])):
+        op.drop_index(name, table_name=table)
+        op.create_index(name, table, columns, unique=False)
     _fill(op.get_bind())
 
 

@@ -1,0 +1,19 @@
+"""Getting started: real results in one click, a short test, and what this machine has and lacks."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import first_run, show, store
+
+
+def main() -> None:
+    st.title("Get started")
+    show.scheduler_state()
+    first_run.cards(store.with_results(), machine=False)
+    st.header("This machine", divider="gray")
+    first_run.environment_check()
+
+
+if __name__ == "__main__":
+    main()
