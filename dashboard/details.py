@@ -11,7 +11,7 @@ from db import queue
 from engine.answers import red_flags as checks
 from engine.metrics import METRICS
 from engine.presets import parse_spec, to_yaml
-from engine.record import Record
+from engine.record import Record, imported_from
 
 _SEVERITY = {"warning": "▲ warning", "note": "• note", "idea": "+ idea"}
 
@@ -88,6 +88,9 @@ def _drifts(record: Record, run: dict[str, Any]) -> str | None:
 
 def reproduce(record: Record) -> None:
     """The file and the command that measure it again elsewhere."""
+    if (tool := imported_from(record)) is not None:
+        st.markdown(words.escape(f"It was measured by {tool}; only that can run it again."))
+        return
     st.markdown("To run it again elsewhere, save this as `experiment.yaml`:")
     st.code(to_yaml(parse_spec(record["experiment"]["spec"])), language="yaml")
     st.code(".venv/bin/python -m engine run experiment.yaml", language="bash")
@@ -97,7 +100,8 @@ def actions(record: Record) -> None:
     """Run it again with changes; delete it."""
     experiment = record["experiment"]
     with st.container(horizontal=True):
-        pages.link("new_experiment", "Run it again, with changes", {"from": experiment["id"]}, icon=":material/replay:")
+        if imported_from(record) is None:
+            pages.link("new_experiment", "Run it again, with changes", {"from": experiment["id"]}, icon=":material/replay:")
         if experiment["source"] != "reference":  # those come back at the next start
             with st.popover("Delete", icon=":material/delete:"):
                 st.markdown("This deletes the experiment with all its measurements. Its link will no longer work.")

@@ -1,11 +1,10 @@
-"""The experiment that is being written and not sent yet: kept in st.session_state, turned into a checked ExperimentSpec.
+"""The experiment that is being written and not sent yet, in st.session_state: filled, and changed by the form's callbacks.
 
-Knows no widget; callbacks of the form change it.
+Knows no widget. What it would start is dashboard/attempt.py.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,10 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard import forms
-from engine.devices import Device
 from engine.modelspec import ModelSpec
-from engine.presets import parse_spec
+from engine.planning.changes import differences
 from engine.registry import readable
-from engine.specs import ExperimentSpec, TechniqueSpec, VariantSpec, control_name, default_name, expand, new_id
+from engine.specs import ExperimentSpec, TechniqueSpec, VariantSpec, control_name, default_name, new_id
 from engine.technique import SLOT_ORDER, Slot
 
 OTHER_MODEL = "another model"
@@ -51,6 +49,27 @@ def begin(workloads: Sequence[Row], models: Sequence[str], spec: Row | None = No
     for row in workloads:
         values = spec["workload"]["options"] if row["name"] == spec["workload"]["name"] else {}
         forms.fill(row["options"], workload_key(row["name"]), values, state, overwrite=True)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the form was filled from: a preset, or an experiment with its id."""
+
+    label: str
+    spec: ExperimentSpec
+    experiment_id: str | None = None
+
+    def changes(self, now: ExperimentSpec) -> list[str]:
+        return differences(self.spec, now)
+
+
+def set_origin(origin: Origin | None) -> None:
+    st.session_state["new_origin"] = origin
+
+
+def origin() -> Origin | None:
+    found = st.session_state.get("new_origin")
+    return found if isinstance(found, Origin) else None
 
 
 def workload_key(name: str) -> str:
@@ -117,67 +136,8 @@ def remove_variant(name: str) -> None:
         st.session_state["new_baseline"] = AS_STORED
 
 
-def spec(workloads: Sequence[Row]) -> ExperimentSpec:
-    """The checked spec. Raises ValueError naming the field and the fix."""
-    state = st.session_state
-    workload = next(row for row in workloads if row["name"] == state["new_workload"])
-    options, problems = forms.read(workload["options"], workload_key(workload["name"]), state)
-    if problems:
-        raise ValueError("; ".join(f"workload: {p}" for p in problems))
-    for field in ("rounds", "seed", "timeout"):
-        if state[f"new_{field}"] is None:
-            raise ValueError(f"{field}: give a whole number")
-    return parse_spec({
-        "title": state["new_title"], "model": model_name(), "device": state["new_device"], "rounds": state["new_rounds"],
-        "baseline": None if state["new_baseline"] == AS_STORED else state["new_baseline"], "seed": state["new_seed"],
-        "timeout_seconds": state["new_timeout"], "threads": state["new_threads"], "profile": state["new_profile"],
-        "control": state["new_control"], "stop_early": state["new_stop_early"],
-        "workload": {"name": workload["name"], "options": options}, "variants": state["new_variants"],
-    })  # fmt: skip
-
-
 def request_key(*, arrived: bool) -> str:
     """One key per visit of the form: a double click, even one that arrives when the page has changed, submits once."""
     if arrived or "new_request" not in st.session_state:
         st.session_state["new_request"] = new_id()
     return str(st.session_state["new_request"])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What pressing Run would start. runs: {kind: how many}. seconds: None where nothing like it was measured before."""
-
-    variants: int
-    rounds: int
-    runs: dict[str, int]
-    seconds: float | None
-
-
-def plan(spec: ExperimentSpec, past_seconds: dict[str, float]) -> Plan:
-    """past_seconds: median seconds of a run by kind, from earlier runs of this model."""
-    counts = Counter(r.kind.value for r in expand(spec))
-    # a profile loads the model and does a few steps, as a speed run does at least
-    past = {"profile": past_seconds["speed"]} | past_seconds if "speed" in past_seconds else past_seconds
-    known = all(kind in past for kind in counts)
-    return Plan(len(spec.variants), spec.rounds, dict(counts), sum(n * past[kind] for kind, n in counts.items()) if known else None)
-
-
-def offered(schedulers: Sequence[Row], local: Sequence[Device]) -> list[Device]:
-    """Devices that schedulers publish; this machine's where none is alive."""
-    published = {d["key"]: Device.from_json(d) for s in schedulers for d in s["devices"]}
-    return list(published.values()) or list(local)
-
-
-def reasons(wanted: str, schedulers: Sequence[Row], techniques: Sequence[Row]) -> dict[str, str | None]:
-    """{technique: why it cannot run on the wanted device, or None}: available if one fitting device of a scheduler can.
-
-    Without a scheduler, or for a device that none has, the answer is this machine's, which is in the rows.
-    """
-    found: dict[str, list[str | None]] = {}
-    for scheduler in schedulers:
-        for data in scheduler["devices"]:
-            if Device.from_json(data).answers(wanted):
-                for name, why in scheduler["availability"].get(data["id"], {}).items():
-                    found.setdefault(name, []).append(why)
-    own = {row["name"]: row["reason"] for row in techniques}
-    return {n: (None if None in found[n] else found[n][0]) if n in found else own[n] for n in own}

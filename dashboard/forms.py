@@ -11,6 +11,8 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.words import escape
+
 Schema = Mapping[str, Any]
 State = MutableMapping[Any, Any]
 
@@ -25,12 +27,17 @@ def fill(schema: Schema, prefix: str, values: Mapping[str, Any], state: State, *
             state[key] = _shown(field, values.get(name, field.get("default")))
 
 
-def draw(schema: Schema, prefix: str, *, disabled: bool = False, columns: int = 1) -> None:
-    """One widget per option, in the order of the schema, beside each other where there is room; `fill` comes first."""
+def draw(schema: Schema, prefix: str, *, columns: int = 1, problems: Mapping[str, str] | None = None) -> None:
+    """One widget per option, in the order of the schema, beside each other where there is room; `fill` comes first.
+
+    problems: {option: what is wrong with it}, said below it.
+    """
     places = st.columns(columns)
     for number, (name, field) in enumerate(_fields(schema)):
         with places[number % columns]:
-            _widget(name, field, f"{prefix}.{name}", disabled)
+            _widget(name, field, f"{prefix}.{name}")
+            if text := (problems or {}).get(name):
+                st.markdown(f":red[:material/error: {escape(text)}]")
 
 
 def read(schema: Schema, prefix: str, state: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -57,6 +64,33 @@ def can_draw(field: Schema) -> bool:
     if kind == "array":
         return field_of_list(field).get("type") in (*_NUMBERS, "string")
     return "enum" in _inner(field) or kind in (*_NUMBERS, "boolean", "string")
+
+
+def described(schema: Schema) -> list[dict[str, str]]:
+    """Each option in words: Option, Takes, Default, What it is."""
+    rows = []
+    for name, field in _fields(schema):
+        default = field.get("default")
+        said = _shown(field, default) if _kind(field) == "array" else _choice_text(default) if isinstance(default, bool) or default is None else str(default)
+        rows.append({"Option": name, "Takes": _takes(field), "Default": said, "What it is": str(field.get("description", ""))})
+    return rows
+
+
+def _takes(field: Schema) -> str:
+    """'nf4, fp4', 'a whole number from 1 to 64', 'numbers from 1 on'."""
+    if choices := _choices(field):
+        return ", ".join(_choice_text(c) for c in choices)
+    kind, inner = _kind(field), _inner(field)
+    if kind == "array":
+        inner, kind = field_of_list(field), str(field_of_list(field)["type"])
+        word = {"integer": "whole numbers", "number": "numbers"}.get(kind, "names")
+    else:
+        word = {"boolean": "yes, no", "integer": "a whole number", "number": "a number"}.get(kind, "text")
+    low = inner.get("minimum", inner.get("exclusiveMinimum"))
+    high = inner.get("maximum", inner.get("exclusiveMaximum"))
+    above, below = "above" if "exclusiveMinimum" in inner else "from", "below" if "exclusiveMaximum" in inner else "to"
+    reach = " ".join(([above, f"{low:g}"] if low is not None else []) + ([below, f"{high:,.0f}" if high >= 1000 else f"{high:g}"] if high is not None else []))
+    return f"{word} {reach}".strip() + (", or nothing" if _optional(field) else "")
 
 
 def field_of_list(field: Schema) -> Schema:
@@ -99,11 +133,11 @@ def _shown(field: Schema, value: Any) -> Any:
     return float(value) if _kind(field) == "number" and value is not None else value
 
 
-def _widget(name: str, field: Schema, key: str, disabled: bool) -> None:
+def _widget(name: str, field: Schema, key: str) -> None:
     assert can_draw(field), f"{name}: there is no widget for {dict(field)}"
     inner, kind = _inner(field), _kind(field)
     label = name.replace("_", " ")
-    common: dict[str, Any] = {"key": key, "help": _help(field), "disabled": disabled}
+    common: dict[str, Any] = {"key": key, "help": _help(field)}
     if choices := _choices(field):
         st.selectbox(label, choices, format_func=_choice_text, persist_state="session", **common)
     elif kind == "boolean":

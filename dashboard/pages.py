@@ -23,6 +23,7 @@ _PAGES = {
     "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),
     "compare": ("Compare", "compare", ":material/compare_arrows:", True, "Variants of any experiments, side by side."),
     "reports": ("Reports", "reports", ":material/summarize:", True, "Saved views, frozen snapshots, and reports to download."),
+    "catalogue": ("Catalogue", "catalogue", ":material/menu_book:", True, "Every technique, workload and metric, and how it works."),
     "claims": ("Claims", "claims", ":material/fact_check:", True, "What the chapter claims, and what was measured."),
     "experiment": ("Experiment", "experiment", ":material/science:", False, "One experiment: verdicts, charts, samples, downloads."),
     "view": ("View", "view", ":material/bookmark:", False, "A saved view or a frozen snapshot, by its link."),

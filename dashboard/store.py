@@ -121,12 +121,7 @@ def measured() -> tuple[list[advisor.Measured], list[str]]:
 
 def with_results() -> pd.DataFrame:
     """The newest experiments that have a result, and the project's own: rows of db.listing.experiments, newest first."""
-    return _with_results(settings.database_url(), token())
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _with_results(url: str, token: str) -> pd.DataFrame:
-    db = open_database(url)
+    db = database()
     found = pd.concat([listing.experiments(db, Filter(size=ADVISED_BY)), listing.experiments(db, Filter(size=ADVISED_BY, source=("reference",)))])
     return found[found["succeeded"] > 0].drop_duplicates("id").reset_index(drop=True)
 
@@ -230,8 +225,8 @@ def machine() -> dict[str, Any]:
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def catalogue() -> dict[str, list[dict[str, Any]]]:
-    """Techniques and workloads as rows, availability of this machine; fixed while the process lives."""
-    return {"techniques": api.techniques(), "workloads": api.workloads()}
+    """Techniques, workloads and presets as rows, availability of this machine; fixed while the process lives."""
+    return {"techniques": api.techniques(), "workloads": api.workloads(), "presets": api.presets()}
 
 
 @st.cache_data(max_entries=24, show_spinner=False)

@@ -25,7 +25,7 @@ VERDICT = {
     "too few rounds": "… too few rounds", "not comparable": "? not comparable", "did not fit": "⊘ did not fit",
     "unreliable": "⚠ unreliable",
     "failed": "✖ failed", "unsupported": "⊘ unsupported", NOT_MEASURED: "– not measured", "baseline": "◆ baseline",
-    "fidelity": "fidelity",
+    "fidelity": "fidelity", "imported": "⇥ imported",
 }  # fmt: skip
 LIMIT = {
     "bandwidth-bound": "⇄ bandwidth-bound", "compute-bound": "✕ compute-bound", "launch-bound": "⏳ launch-bound",

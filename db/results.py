@@ -35,7 +35,7 @@ def insert_measurements(connection: Connection, run_id: int, measurements: list[
             "status": str(m["status"]),
             "reason": m["reason"],
             "value": None if m["value"] is None else float(m["value"]),
-            "n_samples": len(m["samples"]),
+            "n_samples": len(m["samples"]) or int(m.get("n_samples") or 0),  # some tools say how many there were, and not which
             "samples": [float(x) for x in m["samples"]],
             "warmups": [float(x) for x in m["warmups"]],
         }

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from engine.cells import Cell, cells, left_out, point_label, why_empty
 from engine.control import judged
 from engine.measurement import Point, Status
-from engine.record import Record, base_position, control_position, planned_looks
+from engine.record import Record, base_position, control_position, imported_from, planned_looks
 from engine.statistics import value_interval
 from engine.verdicts import ALPHA, MIN_ROUNDS, Effect, compare, join, verdicts, without_value
 
 if TYPE_CHECKING:
     import pandas as pd
+
+IMPORTED = "imported"
+"""The word in place of a verdict on what another tool measured."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,24 @@ def rows(record: Record, base: int | None = None) -> list[Row]:
     without a value says by its status and reason why, so that what did not fit or failed is never missing. Two things
     have no rows: quality of a model with random weights (no run measures it), and fidelity of the baseline and its control to itself.
     base: the position of the variant that all are compared with, where it is not the experiment's baseline; fidelity stays to that.
+    A record that another tool's file was made into has the word "imported" in place of every verdict.
     Raises ValueError for a metric that this version does not know.
     """
     natural, control = base_position(record), control_position(record)
     against = natural if base is None else base
     result = _rows(record, against)
+    if (tool := imported_from(record)) is not None:
+        return [_imported(row, tool) for row in result]
     # the control repeats the baseline, so it judges by what it is against that, whatever else is compared with
     of_control = result if against == natural or control is None else _rows(record, natural)
     return judged(result, [r for r in of_control if r.position == control])
+
+
+def _imported(row: Row, tool: str) -> Row:
+    """What another tool measured has its value and no verdict: neither how it was measured nor beside what is known."""
+    if row.value is None:
+        return row
+    return replace(row, ratio=None, ci_low=None, ci_high=None, verdict=IMPORTED, reason=f"measured by {tool}; no verdict is drawn from it")
 
 
 def _rows(record: Record, base: int) -> list[Row]:

@@ -17,7 +17,7 @@ from engine.presets import load_spec, preset_names
 from engine.record import new_record
 from engine.registry import discover
 from engine.specs import ExperimentSpec, expand, new_id
-from engine.technique import Technique, unsupported_stack
+from engine.technique import Technique, impossible, unsupported_stack
 from engine.workload import Workload
 
 if TYPE_CHECKING:
@@ -122,6 +122,22 @@ def availability(devices: Sequence[Device]) -> dict[str, dict[str, str | None]]:
 def _reason(technique: Technique, device: Device, model: ModelSpec, workload: Workload) -> str | None:
     reason = unsupported_stack([technique], device, model, workload)
     return reason.removeprefix(f"{technique.name}: ") if reason else None
+
+
+def choosable(
+    device: Device, model: ModelSpec, workload: Workload, chosen: Sequence[Technique], published: dict[str, str | None]
+) -> dict[str, str | None]:
+    """{technique: why it cannot be chosen for this model and workload on this device, or None}.
+
+    published: what the device's machine says of each, packages included. A technique that needs another beside it (4-bit weights that
+    are trained need an adapter) can be chosen when that is among the chosen.
+    """
+    reasons = {}
+    for name, cls in discover().techniques.items():
+        alone = impossible(technique := cls(), [technique], device, model, workload)
+        beside = impossible(technique, [*(t for t in chosen if t.slot != cls.slot), technique], device, model, workload) if alone and chosen else alone
+        reasons[name] = published.get(name) or (alone if beside else None)
+    return reasons
 
 
 def techniques(reasons: dict[str, str | None] | None = None) -> list[dict[str, Any]]:

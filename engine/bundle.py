@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from engine.imports.spec import ImportedSpec
 from engine.measurement import Status
 from engine.presets import parse_spec
 from engine.record import FORMAT, Record
@@ -136,9 +137,14 @@ class _Bundle(_Part):
     environments: dict[str, dict[str, Any]]
     runs: list[_Run]
 
-    def spec(self) -> ExperimentSpec:
+    def spec(self) -> ExperimentSpec | ImportedSpec:
+        """Raises ValueError. What another tool measured has a spec of its own kind."""
         try:
+            if "imported" in self.experiment.spec:
+                return ImportedSpec.model_validate(self.experiment.spec)
             return parse_spec(self.experiment.spec)
+        except ValidationError as error:
+            raise ValueError(f"experiment.spec: {readable(error)}") from None
         except ValueError as error:
             raise ValueError(f"experiment.spec: this version cannot read it: {error}") from None
 
@@ -147,7 +153,7 @@ class _Bundle(_Part):
         spec = self.spec()
         if (baselines := [v.name for v in self.variants if v.baseline]) != [spec.baseline]:
             raise ValueError(f"variants: exactly one must be the baseline, {spec.baseline!r}; found {baselines}")
-        written = [(v.name, [t.model_dump(mode="json") for t in v.stack]) for v in spec.variants]
+        written = [(v["name"], v["stack"]) for v in spec.model_dump(mode="json")["variants"]]
         if [(v.name, v.stack) for v in self.variants] != written:
             raise ValueError(f"variants: they are not those of experiment.spec: {', '.join(name for name, _ in written)}")
         for number, run in enumerate(self.runs):

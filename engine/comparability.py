@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.record import LAYERED, Record, base_position
+from engine.record import LAYERED, Record, base_position, imported_from
 from engine.registry import discover
 from engine.specs import TechniqueSpec, default_name
 
@@ -75,6 +75,8 @@ def conditions(record: Record) -> dict[str, str]:
     """{name for people: value as text} of all that must be equal where runs of two experiments are joined."""
     spec = record["experiment"]["spec"]
     found = {"model": " ".join(str(v) for v in spec["model"].values() if v)}
+    if (tool := imported_from(record)) is not None:  # two files of one tool are not known to be alike either
+        found["measured by"] = f"{tool}, {spec['imported'].get('file')}, {record['experiment']['id']}"
     environments = [_flat(record["environments"][key]) for key in dict.fromkeys(r["environment"] for r in record["runs"]) if key]
     for key, name in MUST_MATCH.items():
         # a driver that was updated half way makes two values, which equal no single one

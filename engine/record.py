@@ -20,6 +20,9 @@ FORMAT = "llm-tradeoff-lab/1"
 LAYERED = "layered"
 """The environment fact that a technique brings about itself, by the packages that it needs in place of the core's."""
 
+WORKLOAD_OF_IMPORTED = "imported"
+"""The workload's name in a record that another tool's file was made into: none of this product's workloads."""
+
 Record = dict[str, Any]
 
 
@@ -80,6 +83,12 @@ def device_memory_bytes(record: Record) -> int | None:
     several = str(record["experiment"]["bound_device"] or record["experiment"]["device"]).endswith(":all")
     value = found.pop() if len(found) == 1 and not several else None
     return value if isinstance(value, int) else None
+
+
+def imported_from(record: Record) -> str | None:
+    """'lm-eval 0.4.13' where another tool measured it, so that nothing is concluded from it; None for what this product measured."""
+    found = record["experiment"]["spec"].get("imported")
+    return " ".join(filter(None, (found.get("tool"), found.get("version")))) if isinstance(found, dict) else None
 
 
 def planned_looks(record: Record) -> int:

@@ -261,9 +261,14 @@ def unsupported_stack(
 def impossible_stack(stack: Sequence[Technique], device: Device, model: ModelSpec, workload: Workload) -> str | None:
     """As `unsupported_stack`, on some other machine that has all packages."""
     for technique in stack:
-        if reason := _contradiction(technique, stack, model, workload) or technique.unsupported_reason(device, model, workload, stack):
+        if reason := impossible(technique, stack, device, model, workload):
             return f"{technique.name}: {reason}"
     return None
+
+
+def impossible(technique: Technique, stack: Sequence[Technique], device: Device, model: ModelSpec, workload: Workload) -> str | None:
+    """Why this one technique of a stack cannot be there, whatever is installed; None if it can."""
+    return _contradiction(technique, stack, model, workload) or technique.unsupported_reason(device, model, workload, stack)
 
 
 def _contradiction(technique: Technique, stack: Sequence[Technique], model: ModelSpec, workload: Workload) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engine.analysis import IMPORTED
 from engine.cells import NOT_MEASURED, worst
 from engine.metrics import metric
 
@@ -21,7 +22,7 @@ def wide(
     frame: engine.analysis.summary. x, y: metric names. x_point, y_point: a point_label; by default the metric's first.
     Columns: variant, position, baseline, then for both axes x, x_low, x_high, x_ratio and x_verdict, then
     status, reason (those of the worse axis, so that a variant without a place in the chart still says why), rounds (the fewer of
-    both axes), on_front.
+    both axes), imported (another tool measured it), on_front.
     Raises ValueError if a named point does not exist.
     """
     sides = {"x": _axis(frame, x, x_point), "y": _axis(frame, y, y_point)}
@@ -42,7 +43,9 @@ def wide(
     table = pd.DataFrame(result, columns=["variant", "position", "baseline", *names], dtype="object")
     table = table.astype({name: "float64" for name in numbers} | {"position": "int64", "rounds": "int64", "baseline": "bool"})
     better = metric(x).higher_is_better, metric(y).higher_is_better
-    table["on_front"] = pareto_front(table["x"].to_numpy(), table["y"].to_numpy(), *better)
+    table["imported"] = (table["x_verdict"] == IMPORTED) | (table["y_verdict"] == IMPORTED)
+    here = table[["x", "y"]].mask(table["imported"])  # what another tool measured beats nobody, and nobody beats it
+    table["on_front"] = pareto_front(here["x"].to_numpy(), here["y"].to_numpy(), *better)
     return table
 
 

@@ -1,6 +1,7 @@
 """One new file is all that a technique takes: shown in a copy of the packages in which one more file lies.
 
-Form, catalogue, legend, CSV and the contract test are looked at in processes of their own, which know the copy alone.
+Form, catalogue (its explanation is a second file), legend, CSV and the contract test are looked at in processes of their own, which know
+the copy alone.
 """
 
 from __future__ import annotations
@@ -66,11 +67,32 @@ page.run()
 page.switch_page("views/new_experiment.py").run()
 assert not page.exception, page.exception
 assert page.checkbox(key="new_use_sparkle").label == "**Sparkling weights**"
+page.checkbox(key="new_use_sparkle").check().run()
 assert page.number_input(key="new_technique_sparkle.shine").value == 2.0
-assert "Decoration" in [s.value for s in page.subheader]
+assert "##### Decoration" in [m.value for m in page.markdown]
 from dashboard.charts.style import family_of, look, _FIXED
 entry = look(family_of([{"technique": "sparkle"}]))
 assert entry.label == "decoration" and entry != _FIXED["other"], entry
+"""
+
+
+CATALOGUE = """
+from streamlit.testing.v1 import AppTest
+page = AppTest.from_file("dashboard/main.py", default_timeout=120)
+page.query_params["technique"] = "sparkle"
+page.run()
+page.switch_page("views/catalogue.py").run()
+assert not page.exception, page.exception
+assert page.title[0].value == "Sparkling weights"
+said = [m.value for m in page.markdown]
+assert "It shines: $w s / s = w$." in said, said
+assert any("A moment at the start" in m for m in said)
+(options,) = [f.value for f in page.dataframe if "Option" in f.value]
+assert options.iloc[0].to_list() == ["shine", "a number above 1 to 64", "2.0", "Power of two that the weights are scaled by"], options
+del page.query_params["technique"]
+page.run()
+assert "Decoration" in [h.value for h in page.header]
+assert "Sparkling weights" in [link.proto.label for link in page.get("page_link")]
 """
 
 
@@ -85,6 +107,7 @@ def copy(tmp_path: Path) -> Path:
     package.mkdir()
     (package / "__init__.py").write_text('"""A package that a test adds."""\n')
     (package / "sparkle.py").write_text(FILE)
+    (package / "sparkle.md").write_text("It shines: $w s / s = w$.")
     return root
 
 
@@ -110,6 +133,10 @@ def test_catalogue_run_and_csv_know_it(copy: Path) -> None:
 
 def test_form_and_legend_know_it(copy: Path) -> None:
     python(copy, "-c", FORM)
+
+
+def test_the_catalogue_has_it_with_its_explanation(copy: Path) -> None:
+    python(copy, "-c", CATALOGUE)
 
 
 def test_the_contract_test_takes_it_in(copy: Path) -> None:

@@ -26,6 +26,7 @@ from dashboard.charts.style import (
     theme,
 )
 from dashboard.words import STATUS, change_text, chart_text, interval_text, measured_text, number, value_text
+from engine.analysis import IMPORTED
 from engine.measurement import Point, Status
 from engine.metrics import metric
 
@@ -110,8 +111,10 @@ def describe(frame: pd.DataFrame, key: str, metric_name: str) -> str:
         text += f" {r.variant} at 0, the level line: {value_text(metric_name, r.value)}."
     if steps:
         text += f" The last step multiplies it: {', '.join(steps)}."
-    if (drawn["n_rounds"] == 1).any():
+    if ((drawn["n_rounds"] == 1) & (drawn["verdict"] != IMPORTED)).any():
         text += " Hollow marks: one round, without an interval."
+    if (drawn["verdict"] == IMPORTED).any():
+        text += " Hollow with a dot: imported, measured by another tool."
     if lost := [f"{r.variant} at {r.x:g}" for r in did_not_fit(frame, key).itertuples()]:
         text += f" Out of memory: {', '.join(lost)}."
     return text
@@ -149,7 +152,7 @@ def _line(figure: go.Figure, rows: pd.DataFrame, metric_name: str, factor: float
     figure.add_trace(go.Scatter(
         x=rows["x"], y=rows["value"] * factor, name=chart_text(rows["variant"].iloc[0], 26), mode="lines+markers",
         line=dict(color=colour, width=2, dash=dash),
-        marker=dict(symbol=symbols(symbol, rows["n_rounds"]), size=9, color=colour),
+        marker=dict(symbol=symbols(symbol, rows["n_rounds"], rows["verdict"] == IMPORTED), size=9, color=colour),
         error_y=interval_bars(rows, "value", "low", "high", factor, colour),
         customdata=[[chart_text(r.variant, 60), f"{r.x:g}", _hover(r, metric_name)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b> at %{customdata[1]}<br>%{customdata[2]}<extra></extra>",

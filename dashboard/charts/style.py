@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from engine.analysis import IMPORTED
 from engine.measurement import Status
 from engine.metrics import metric
 from engine.registry import discover
@@ -56,6 +57,10 @@ _NEXT = (
 )  # fmt: skip
 
 
+_IMPORTED = Look("imported", GREY, "circle")
+"""What another tool measured is drawn as one family, whatever was done to the model: nothing shows it. Its marks are never full."""
+
+
 @dataclass(frozen=True)
 class Theme:
     """Colours of page and text; the same as in .streamlit/config.toml."""
@@ -84,7 +89,7 @@ def family_of(stack: Iterable[dict[str, Any]]) -> str:
 
 def look(family: str) -> Look:
     """How a family is drawn; every family that a technique names has a look, without being listed here."""
-    return looks().get(family, _FIXED["other"])
+    return _IMPORTED if family == IMPORTED else looks().get(family, _FIXED["other"])
 
 
 @functools.cache
@@ -110,10 +115,14 @@ def interval_bars(rows: pd.DataFrame, value: str, low: str, high: str, factor: f
     return dict(type="data", array=up, arrayminus=down, color=colour, thickness=1.2, width=4)
 
 
-def symbols(symbol: str, rounds: Iterable[int]) -> str | list[str]:
-    """For a marker: hollow where there was one round only, so that nothing can be said of how it varies."""
-    single = [n == 1 for n in rounds]
-    return [f"{symbol}-open" if one else symbol for one in single] if any(single) else symbol
+def symbols(symbol: str, rounds: Iterable[int], imported: Iterable[bool] = ()) -> str | list[str]:
+    """For a marker: hollow where there was one round only, so that nothing can be said of how it varies; hollow with a dot in it where
+    another tool measured."""
+    theirs = list(imported)
+    found = [
+        f"{symbol}-open-dot" if theirs and theirs[i] else f"{symbol}-open" if n == 1 else symbol for i, n in enumerate(rounds)
+    ]  # fmt: skip
+    return found if set(found) - {symbol} else symbol
 
 
 @dataclass(frozen=True)

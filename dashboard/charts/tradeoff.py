@@ -34,6 +34,7 @@ from dashboard.words import (
     measured_text,
     value_text,
 )
+from engine.analysis import IMPORTED
 from engine.metrics import metric
 
 HEIGHT, STRIP_ROW = 400, 22
@@ -77,8 +78,10 @@ def describe(points: pd.DataFrame, x: str, y: str) -> str:
     drawn = points["x"].notna() & points["y"].notna()
     front = [str(name) for name in points[points["on_front"]]["variant"]]
     text = f"{metric(y).label} against {metric(x).label} of {int(drawn.sum())} of {len(points)} variants."
-    if once := int((points[drawn]["rounds"] == 1).sum()):
+    if once := int(((points["rounds"] == 1) & ~points["imported"] & drawn).sum()):
         text += f" Hollow: {once} measured in one round only, without an interval."
+    if theirs := [str(name) for name in points[points["imported"] & drawn]["variant"]]:
+        text += f" With a dot: imported, measured by another tool, and no part of the front: {', '.join(theirs)}."
     if front:
         text += f" On the Pareto front (no other variant is better in both): {', '.join(front)}."
     if not drawn.all():
@@ -111,11 +114,11 @@ def _with(values: pd.Series, end: float | None) -> list[float]:
 
 def _groups(drawn: pd.DataFrame, families: Mapping[str, str]) -> list[tuple[str | None, str, pd.DataFrame]]:
     """[(family, legend label, rows)]; the baseline is a group of its own, family None."""
-    of_row = drawn["variant"].map(lambda name: families.get(name, "other"))
+    of_row = drawn["variant"].map(lambda name: families.get(name, "other")).mask(drawn["imported"], IMPORTED)
     groups: list[tuple[str | None, str, pd.DataFrame]] = [
-        (family, look(family).label, drawn[(of_row == family) & ~drawn["baseline"]]) for family in dict.fromkeys(of_row)
+        (family, look(family).label, drawn[(of_row == family) & (~drawn["baseline"] | drawn["imported"])]) for family in dict.fromkeys(of_row)
     ]
-    groups.append((None, "baseline", drawn[drawn["baseline"]]))
+    groups.append((None, "baseline", drawn[drawn["baseline"] & ~drawn["imported"]]))
     return [g for g in groups if len(g[2])]
 
 
@@ -128,7 +131,7 @@ def _marks(
     figure.add_trace(go.Scatter(
         x=rows["x"] * scales[0].factor, y=rows["y"] * scales[1].factor, name=label, mode="markers+text",
         text=shown, textposition=list(rows["side"]), textfont=dict(size=12, color=colours.text), cliponaxis=False,
-        marker=dict(color=colour, symbol=symbols(symbol, rows["rounds"]), size=12,
+        marker=dict(color=colour, symbol=symbols(symbol, rows["rounds"], rows["imported"]), size=12,
                     line=dict(width=[2 if n == 1 else 1 for n in rows["rounds"]], color=colours.background)),
         error_x=interval_bars(rows, "x", "x_low", "x_high", scales[0].factor, colour),
         error_y=interval_bars(rows, "y", "y_low", "y_high", scales[1].factor, colour),

@@ -21,7 +21,7 @@ from engine.export.files import Source
 from engine.flips import flips
 from engine.presets import parse_spec, to_yaml
 from engine.profiles import Profile
-from engine.record import Record
+from engine.record import Record, imported_from
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,9 @@ def _provenance(of: Subject) -> Iterator[Block]:
 
 
 def _reproduce(of: Subject) -> Iterator[Block]:
+    if (tool := imported_from(of.record)) is not None:
+        yield Block(text=[f"It was measured by {tool}; only that can run it again."])
+        return
     yield Block(text=["Save this as experiment.yaml, and run .venv/bin/python -m engine run experiment.yaml"],
                 code=to_yaml(parse_spec(of.record["experiment"]["spec"])))  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
-from dashboard import claims, draft, links, pages, permissions, show, store, words
+from dashboard import attempt, claims, links, pages, permissions, show, store, words
 from engine import api
 from engine.answers.claim_verdicts import Assessment
 from engine.answers.claim_words import claimed_text
@@ -81,7 +81,7 @@ def _settle(a: Assessment) -> None:
         st.caption(words.escape(f"No experiment settles it: {a.reason}."))
         return
     show.scheduler_state()
-    devices = draft.offered(store.schedulers(), local_devices())
+    devices = attempt.offered(store.schedulers(), local_devices())
     problem = obstacle(spec, devices)
     arrived = st.session_state.get("page_before") != "claims"
     key = f"claim_request_{a.claim.id}"

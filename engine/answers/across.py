@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from engine import statistics
-from engine.analysis import Row, rows
+from engine.analysis import IMPORTED, Row, rows
 from engine.cells import Cell, Outcome, cells, left_out, point_key, why_empty
 from engine.comparability import differences, in_words
 from engine.control import refutation, unreliable
@@ -139,7 +139,7 @@ def against(records: Mapping[str, Record], refs: Sequence[VariantRef]) -> dict[V
 
 
 def _unlike(row: Row, why: str) -> Row:
-    if row.value is None or not METRICS[row.metric].compared:
+    if row.value is None or not METRICS[row.metric].compared or row.verdict == IMPORTED:
         return row
     return replace(row, ratio=None, ci_low=None, ci_high=None, verdict="not comparable", reason=f"other conditions: {why}")
 

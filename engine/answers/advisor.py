@@ -21,7 +21,7 @@ from engine.decisive import Decisive, decisive
 from engine.measurement import Status
 from engine.metrics import METRICS
 from engine.modelspec import ModelSpec
-from engine.record import Record, control_position
+from engine.record import Record, control_position, imported_from
 
 _NO_RESULT = (Status.OUT_OF_MEMORY, Status.UNSUPPORTED, Status.FAILED, Status.TIMED_OUT)
 
@@ -65,8 +65,11 @@ class Measured:
 
 
 def read(record: Record) -> Measured:
-    """record: loaded with the samples of its quality runs. Raises ValueError for a metric that this version does not know."""
+    """record: loaded with the samples of its quality runs. Raises ValueError for a metric that this version does not know, and for what
+    another tool measured."""
     experiment, spec = record["experiment"], record["experiment"]["spec"]
+    if (tool := imported_from(record)) is not None:
+        raise ValueError(f"{tool} measured it, and what is imported is not recommended")
     model = ModelSpec.model_validate(spec["model"])
     base = next(i for i, v in enumerate(record["variants"]) if v["baseline"])
     used = next((r["environment"] for r in record["runs"] if r["variant"] == base and r["environment"]), None)

@@ -34,13 +34,21 @@ def export(
 
 
 @app.command(name="import")
-def import_bundle(bundle: Path, source: str = "imported", as_json: AsJson = False) -> None:
-    """Put a bundle into the database, under the id that it carries."""
+def import_file(file: Path, source: str = "imported", as_json: AsJson = False) -> None:
+    """Put a bundle into the database under the id that it carries, or a result file of optimum-benchmark, lm-eval, GuideLLM or AIPerf."""
     from db import records
     from engine import settings
     from engine.bundle import load_bundle
+    from engine.imports import tools
 
-    record = load_bundle(bundle)  # first: a file that is refused makes no database
-    experiment_id = records.import_record(database(), record, source)
+    content = tools.foreign(file)
+    if content is None:
+        record = load_bundle(file)  # first: a file that is refused makes no database
+        experiment_id, new = records.import_record(database(), record, source), True
+    else:
+        tools.read_file(file.name, content)  # likewise
+        experiment_id, new = tools.store(database(), file.name, content)
     link = settings.experiment_link(experiment_id)
-    print(json.dumps({"id": experiment_id, "link": link}) if as_json else link)
+    if not new and not as_json:
+        print(f"{file.name} was imported before", file=sys.stderr)
+    print(json.dumps({"id": experiment_id, "link": link, "new": new}) if as_json else link)

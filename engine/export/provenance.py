@@ -12,12 +12,13 @@ from typing import Any
 
 from engine.comparability import conditions
 from engine.export.table import columns
-from engine.record import Record
+from engine.record import Record, imported_from
 
+PRODUCT = "LLM Trade-off Lab"
 FIRST = columns(experiment_id="text", title="text", device="text", created_at="time", link="text")
 """Which experiment; in front of every row of a summary."""
 LAST = columns(
-    source="text", device_name="text", machine="text", driver="text", cuda="text", torch="text", transformers="text", python="text",
+    source="text", measured_by="text", device_name="text", machine="text", driver="text", cuda="text", torch="text", transformers="text", python="text",
     layered_packages="text", model_source="text", model="text", model_revision="text", workload="text", workload_hash="text",
     rounds="count", seed="count", commit="text",
 )  # fmt: skip
@@ -42,8 +43,9 @@ def last(record: Record, position: int) -> list[Any]:
     found: dict[str, Any] = {name: _joined(_fact(facts, path) for facts in environments) for name, path in _FACTS.items()}
     model, workload = spec["model"], spec["workload"]
     found |= {
-        "source": experiment.get("source"), "model_source": model["source"], "model": model["name"], "model_revision": model["revision"],
-        "workload": workload["name"], "workload_hash": workload_hash(record), "rounds": spec["rounds"], "seed": spec["seed"],
+        "source": experiment.get("source"), "measured_by": imported_from(record) or PRODUCT, "model_source": model["source"],
+        "model": model["name"], "model_revision": model.get("revision"), "workload": workload["name"], "workload_hash": workload_hash(record),
+        "rounds": spec.get("rounds"), "seed": spec.get("seed"),
         "commit": _joined((run["details"] or {}).get("code") for run in runs),
     }  # fmt: skip
     return [found[column.name] for column in LAST]

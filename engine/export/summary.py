@@ -15,7 +15,7 @@ from engine.decisive import decisive
 from engine.export import provenance
 from engine.export.table import Column, Table, columns
 from engine.metrics import METRICS
-from engine.record import Record
+from engine.record import Record, imported_from
 from engine.specs import TechniqueSpec, default_name
 from engine.variant_ref import VariantRef
 
@@ -91,13 +91,17 @@ def _metric_cells(name: str, row: Row | None) -> list[Any]:
     return values if METRICS[name].compared else values[:1]
 
 
+def _stack(stack: Sequence[dict[str, Any]]) -> str:
+    return default_name(tuple(TechniqueSpec.model_validate(t) for t in stack)) if stack else "the model as stored"
+
+
 def _of_variant(record: Record, position: int) -> dict[str, Any]:
     variant = record["variants"][position]
     runs = [run for run in record["runs"] if run["variant"] == position]
     status = worst([run["status"] for run in runs])
     return {
         "variant_id": str(VariantRef(record["experiment"]["id"], position)), "variant": variant["name"], "baseline": variant["baseline"],
-        "stack": default_name(tuple(TechniqueSpec.model_validate(t) for t in variant["stack"])) if variant["stack"] else "the model as stored",
+        "stack": None if imported_from(record) else _stack(variant["stack"]),
         "status": status, "reason": next((run["reason"] for run in runs if run["status"] == status), None),
         "runs": len(runs), "runs_succeeded": sum(run["status"] == "succeeded" for run in runs),
     }  # fmt: skip

@@ -6,6 +6,7 @@ That a variant does not fit is a result, so it is queued; a baseline that does n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from engine.devices import Device
 from engine.metrics import format_bytes
@@ -13,7 +14,7 @@ from engine.modelspec import ModelSpec
 from engine.planning.architecture import architecture
 from engine.planning.gpus import CONTEXT_BYTES
 from engine.planning.planner import Plan, footprint, plan_of, weight_bytes
-from engine.specs import ExperimentSpec
+from engine.specs import ExperimentSpec, VariantSpec
 from engine.technique import Technique, processes_of
 from engine.workload import Workload
 
@@ -50,6 +51,42 @@ def warnings(spec: ExperimentSpec, devices: Sequence[Device]) -> list[str]:
                 found.append(f"{variant.name}: predicted not to fit from {where} on: {format_bytes(first.peak_memory_bytes)}; {_offer(device, has)}")
                 break
     return found
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a variant is predicted to hold at the most demanding point. bytes_: None where there is no formula; `text` then says why.
+
+    fits: None where it cannot be said.
+    """
+
+    variant: str
+    bytes_: int | None
+    fits: bool | None
+    text: str
+
+
+def predicted(spec: ExperimentSpec, devices: Sequence[Device]) -> list[Predicted]:
+    """One per variant, on the largest device that the experiment may run on. On a CPU weights alone: the rest is what a GPU's allocator counts."""
+    fitting = sorted((d for d in devices if d.answers(spec.device)), key=lambda d: d.memory_bytes)
+    device = fitting[-1] if fitting else None
+    return [_predicted(spec, variant, device) for variant in spec.variants]
+
+
+def _predicted(spec: ExperimentSpec, variant: VariantSpec, device: Device | None) -> Predicted:
+    workload, stack = spec.workload.build(), variant.build()
+    try:
+        sizes = architecture(spec.model)
+        weights = weight_bytes(sizes, footprint(sizes, stack))
+    except ValueError as error:
+        return Predicted(variant.name, None, None, str(error).partition(": ")[2] or str(error))
+    plans = _plans(spec.model, stack, workload, device) if device and device.kind == "cuda" else []
+    if not plans or device is None:
+        fits = None if device is None else weights <= device.memory_bytes // device.gpus
+        return Predicted(variant.name, weights, fits, "weights alone")
+    most, has = max(plans, key=lambda p: p.peak_memory_bytes), device.memory_bytes // device.gpus - CONTEXT_BYTES
+    where = ", ".join(f"{k} {v}" for k, v in most.load.point.items())
+    return Predicted(variant.name, most.peak_memory_bytes, most.peak_memory_bytes <= has, f"peak at {where}; {_offer(device, has)}")
 
 
 def _plans(model: ModelSpec, stack: Sequence[Technique], workload: Workload, device: Device) -> list[Plan]:

@@ -258,3 +258,12 @@ def test_twins_hold_what_is_drawn(found: pd.DataFrame) -> None:
     frame = samples.sample_frame(finished(), Y, "batch=1, prompt_tokens=128, new_tokens=64")
     strips = samples.table(frame, Y)
     assert len(strips) == len(frame) and set(strips["Kind"]) == {"counted", "warm-up"}
+
+
+def test_what_another_tool_measured_is_hollow_with_a_dot_and_said_to_be_imported(found: pd.DataFrame) -> None:
+    theirs = found.assign(verdict=found["verdict"].mask(found["variant"] == "small", "imported"))
+    figure, points = scatter(theirs)
+    drawn = {t.name: t.marker.symbol for t in marks(figure)}
+    assert drawn == {"baseline": "diamond", "imported": ("circle-open-dot",)}, "whatever its stack is"
+    assert list(points[points["on_front"]]["variant"]) == ["float32"]
+    assert "With a dot: imported, measured by another tool, and no part of the front: small." in tradeoff.describe(points, X, Y)

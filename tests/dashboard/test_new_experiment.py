@@ -61,6 +61,7 @@ def test_a_control_and_early_looks_are_asked_for_by_ticks_and_stay_ticked(db: En
 
 def test_what_is_chosen_is_queued_and_opened(db: Engine, form: AppTest) -> None:
     form.text_input(key="new_title").input("My title").run()
+    form.checkbox(key="new_use_bnb_4bit").check().run()
     form.selectbox(key="new_technique_bnb_4bit.quant_type").select("fp4").run()
     tick(form, "float16", "bnb_4bit")
     tick(form, "bfloat16", "kv_cache", label="Add one variant each")
@@ -150,7 +151,104 @@ def test_an_experiment_can_be_run_again_with_changes(db: Engine, open_page: Open
 
 
 def test_a_set_of_texts_that_is_not_here_says_how_to_get_it_and_cannot_be_run(form: AppTest) -> None:
-    next(p for p in form.button_group if p.key == "new_preset").select("int8-vs-fp32-sst2").run()
+    form.selectbox(key="new_preset").select("int8-vs-fp32-sst2").run()
     assert not form.exception
     assert "dataset: sst2 has not been fetched; run: python -m engine.bundled sst2, which needs the Hugging Face hub" in texts(form)
     assert form.button(key="new_run").disabled
+
+
+def near(page: AppTest) -> list[str]:
+    """What is said right below a field."""
+    return [m.value.replace("\\", "") for m in page.markdown if m.value.startswith(":red[")]
+
+
+def test_a_clone_says_what_it_came_from_and_what_differs_by_now(db: Engine, open_page: Open) -> None:
+    experiment = import_record(db, finished(), "imported")
+    page = open_page("new_experiment", **{"from": experiment})
+    assert "Cloned from **An experiment**: no changes" in texts(page)
+    page.number_input(key="new_rounds").set_value(7).run()
+    page.button(key="new_remove_huge").click().run()
+    words = texts(page)
+    assert "Cloned from **An experiment**: 2 changes" in words
+    assert "• rounds: 7 instead of 5" in words and "• without huge" in words
+
+
+def test_a_link_may_ask_for_one_change(db: Engine, open_page: Open) -> None:
+    experiment = import_record(db, finished(), "imported")
+    page = open_page("new_experiment", **{"from": experiment, "change": "smaller"})
+    assert "• workload prompt tokens: 64 instead of 128" in texts(page)
+    assert page.text_input(key="new_title").value == "An experiment, smaller"
+
+
+@pytest.mark.parametrize(("asked", "said"), [
+    ({"from": "deleted-experiment-001"}, "there is no experiment deleted-experiment-001; it may have been deleted"),
+    ({"from": "../x"}, "there is no experiment ../x"),
+    ({"preset": "none-such"}, "preset=none-such is not one of quickstart"),
+])  # fmt: skip
+def test_what_a_link_asks_in_vain_is_said_and_the_form_is_filled_as_usual(db: Engine, open_page: Open, asked: dict[str, str], said: str) -> None:
+    page = open_page("new_experiment", **asked)
+    assert said in texts(page)
+    assert page.text_input(key="new_title").value == "Quickstart"
+
+
+def test_a_change_that_cannot_be_made_leaves_the_clone(db: Engine, open_page: Open) -> None:
+    experiment = import_record(db, finished(), "imported")
+    page = open_page("new_experiment", **{"from": experiment, "change": "rm"})
+    assert "change=rm: change: 'rm' is not known" in texts(page)
+    assert [v["name"] for v in page.session_state["new_variants"]] == ["float32", "small", "huge"]
+
+
+def test_a_preset_is_found_by_its_link_and_by_its_list(db: Engine, open_page: Open) -> None:
+    page = open_page("new_experiment", preset="qlora")
+    assert page.text_input(key="new_title").value == next(p for p in api.presets() if p["name"] == "qlora")["title"]
+    assert "From **the preset qlora**" in texts(page)
+    assert len(page.selectbox(key="new_preset").options) == len(api.presets()) + 1
+    assert "Text generation: Quickstart (quickstart)" in page.selectbox(key="new_preset").options
+    page.selectbox(key="new_preset").select("empty").run()
+    assert page.session_state["new_variants"] == [] and "From **" not in texts(page)
+
+
+@pytest.mark.parametrize(("widget", "value", "said"), [
+    ("new_workload_generation.batch_sizes", "0", "Input should be greater than or equal to 1 (given: 0)"),
+    ("new_workload_generation.batch_sizes", "one", "'one' is not a list of whole numbers; write for example 1, 4, 8"),
+    ("new_title", "", "String should have at least 1 character (given: '')"),
+])  # fmt: skip
+def test_what_is_wrong_is_said_at_its_field(form: AppTest, widget: str, value: str, said: str) -> None:
+    form.text_input(key=widget).input(value).run()
+    assert near(form) == [f":red[:material/error: {said}]"]
+
+
+def test_two_options_of_a_workload_have_their_own_words(form: AppTest) -> None:
+    form.text_input(key="new_workload_generation.batch_sizes").input("0").run()
+    form.text_input(key="new_workload_generation.new_tokens").input("0").run()
+    assert len(near(form)) == 2
+
+
+def test_techniques_follow_the_workload(form: AppTest) -> None:
+    assert form.checkbox(key="new_use_lora").disabled and not form.checkbox(key="new_use_kv_cache").disabled
+    form.checkbox(key="new_use_kv_cache").check().run()
+    form.selectbox(key="new_workload").select("training_step").run()
+    assert not form.checkbox(key="new_use_lora").disabled and form.checkbox(key="new_use_kv_cache").disabled
+    assert not form.checkbox(key="new_use_kv_cache").value, "what can no longer run is not ticked"
+    assert form.checkbox(key="new_use_bnb_4bit").disabled and "add an adapter, lora for example" in texts(form)
+    form.checkbox(key="new_use_lora").check().run()
+    assert not form.checkbox(key="new_use_bnb_4bit").disabled
+    tick(form, "bnb_4bit")
+    assert [v["name"] for v in form.session_state["new_variants"]] == ["bnb_4bit + lora"]
+
+
+def test_memory_of_each_variant_is_predicted_before_anything_is_queued(db: Engine, open_page: Open) -> None:
+    gpu = Device("cuda:0", "cuda", "a small GPU", "there", 14 * 2**30, (9, 0), "GPU-1")
+    liveness.announce(db, "s", machine="there", pid=1, devices=[gpu.to_json()], availability={"cuda:0": {}})
+    page = open_page("new_experiment", preset="gpu-decode")
+    page.selectbox(key="new_model").select("llama-7b").run()
+    words = texts(page)
+    assert "a small GPU has" in words and "✔ fits" in words and "⊘ predicted not to fit" in words
+
+
+def test_the_form_has_a_twin_as_file_and_command(form: AppTest) -> None:
+    tick(form, "bfloat16")
+    form.session_state["new_twin"] = True
+    form.run()
+    codes = [c.value for c in form.code]
+    assert "model: tiny-llama" in codes[0] and "python -m engine submit experiment.yaml" in codes[1]

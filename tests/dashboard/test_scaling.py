@@ -168,7 +168,7 @@ def over_segments(fits: tuple[bool, ...] = (True, True, True, True, True)) -> pd
     names, megabytes = (0, 1, 2, 4, 32), (100, 60, 40, 30, 95)
     rows = [
         {"variant": "chain", "position": 0, "baseline": True, "x": float(n), "value": mib * 2.0**20 if fit else math.nan, "low": math.nan,
-         "high": math.nan, "n_rounds": 3, "ratio": math.nan, "ci_low": math.nan, "ci_high": math.nan,
+         "high": math.nan, "n_rounds": 3, "verdict": "better", "ratio": math.nan, "ci_low": math.nan, "ci_high": math.nan,
          "status": "succeeded" if fit else "out_of_memory", "reason": None if fit else "no room"}
         for n, mib, fit in zip(names, megabytes, fits, strict=True)
     ]  # fmt: skip

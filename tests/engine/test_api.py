@@ -12,7 +12,9 @@ from db import queries
 from db.session import connect, migrate
 from engine import api
 from engine.devices import Device
+from engine.modelspec import ModelSpec
 from engine.presets import parse_spec
+from engine.registry import discover
 from engine.settings import data_dir, database_url
 
 GPU = Device("cuda:0", "cuda", "a small GPU", "there", 8 * 2**30, (8, 0), "GPU-1")
@@ -80,3 +82,16 @@ def test_presets_are_valid_and_the_quickstart_is_first() -> None:
     presets = api.presets()
     assert presets[0]["name"] == "quickstart"
     assert all(parse_spec(p["spec"]) for p in presets)
+
+
+def test_what_can_be_chosen_depends_on_model_and_workload() -> None:
+    def asked(workload: str, *chosen: str, **published: str) -> dict[str, str | None]:
+        found = discover()
+        techniques = [found.technique(name) for name in chosen]
+        return api.choosable(GPU, ModelSpec(source="shape", name="gpt2"), found.workload(workload), techniques, dict(published))
+
+    generating, training = asked("generation"), asked("training_step")
+    assert generating["kv_cache"] is None and "is for training" in str(generating["lora"])
+    assert "generates no tokens" in str(training["kv_cache"]) or "is for inference" in str(training["kv_cache"])
+    assert "add an adapter" in str(training["bnb_4bit"]) and asked("training_step", "lora")["bnb_4bit"] is None
+    assert asked("generation", kv_cache="not installed there")["kv_cache"] == "not installed there", "the machine's word counts"

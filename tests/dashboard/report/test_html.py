@@ -15,6 +15,7 @@ from dashboard.report.html import document
 from dashboard.report.options import Options
 from engine.bundle import load_bundle
 from engine.export.files import Source
+from engine.imports.tools import read_file
 from engine.settings import REPOSITORY
 from tests.dashboard.conftest import HOSTILE, finished
 
@@ -129,6 +130,12 @@ def test_the_axes_and_the_point_of_the_page_are_those_of_the_report() -> None:
 def test_every_reference_result_can_be_reported(path: Any) -> None:
     page = made(load_bundle(path))
     assert "Where the numbers come from" in page.words and drawn(page)
+
+
+def test_what_another_tool_measured_is_labelled() -> None:
+    file = REPOSITORY / "tests" / "engine" / "imports" / "files" / "optimum_benchmark.json"
+    words = "\n".join(made(read_file(file.name, file.read_bytes())).words)
+    assert "⇥ imported" in words and "only that can run it again" in words and "▲ better" not in words
 
 
 def test_a_record_without_results_says_so() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +13,14 @@ from engine.analysis import rows
 from engine.bundle import load_bundle
 from engine.export.files import Source, content
 from engine.export.provenance import workload_hash
+from engine.imports.tools import read_file
 from engine.metrics import METRICS
 from engine.settings import REPOSITORY
 from tests.engine.export.records import LINK, read, record
 from tests.records import build_record
 
 PROVENANCE = [
-    "source", "device_name", "machine", "driver", "cuda", "torch", "transformers", "python", "layered_packages", "model_source", "model",
+    "source", "measured_by", "device_name", "machine", "driver", "cuda", "torch", "transformers", "python", "layered_packages", "model_source", "model",
     "model_revision", "workload", "workload_hash", "rounds", "seed", "commit",
 ]  # fmt: skip
 FAILED = {("small", r): {"status": "failed", "reason": "signal 11", "measurements": []} for r in range(3)}
@@ -90,13 +92,21 @@ def test_where_a_number_comes_from_is_beside_it() -> None:
     found = {r["variant"]: r for r in read(content("variants", Source(of_gpu, LINK)))}
     base, hqq = found["bfloat16"], found["hqq_4bit_g64"]
     assert {name: base[name] for name in PROVENANCE if name != "workload_hash"} == {
-        "source": "local", "device_name": "NVIDIA H100 80GB HBM3", "machine": "vm-7cab", "driver": "580.159.04", "cuda": "13.0", "torch": "2.11.0",
+        "source": "local", "measured_by": "LLM Trade-off Lab",
+        "device_name": "NVIDIA H100 80GB HBM3", "machine": "vm-7cab", "driver": "580.159.04", "cuda": "13.0", "torch": "2.11.0",
         "transformers": "5.17.0", "python": "3.12.3", "layered_packages": "", "model_source": "shape", "model": "llama-7b", "model_revision": "",
         "workload": "generation", "rounds": "3", "seed": "0", "commit": "c" * 40,
     }  # fmt: skip
     assert hqq["layered_packages"] == "hqq 0.2.8.post1, termcolor 3.3.0" and hqq["commit"] == ""
     assert hqq["workload_hash"] == base["workload_hash"] and len(base["workload_hash"]) == 16
     assert base["stack"] == "bfloat16" and found["bnb_fp4"]["stack"] == "bfloat16 + bnb_4bit(quant_type=fp4)"
+
+
+def test_what_another_tool_measured_says_so() -> None:
+    file = Path(__file__).parents[1] / "imports" / "files" / "lm_eval.json"
+    found = read(content("csv", Source(read_file(file.name, file.read_bytes()), LINK)))
+    assert {r["source"] for r in found} == {"imported"} and {r["verdict"] for r in found} == {"imported"}
+    assert all(r["measured_by"].startswith("lm-eval") and r["stack"] == "" for r in found)
 
 
 def test_the_hash_of_a_workload_is_of_every_option() -> None:

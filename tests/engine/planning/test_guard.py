@@ -61,3 +61,25 @@ def test_on_a_cpu_weights_alone_are_asked_about() -> None:
     with pytest.raises(ValueError, match=r"its weights alone need 12\.6 GiB; a CPU has 9\.31 GiB"):
         api.check(spec(device="cpu"), [cpu])
     assert guard.warnings(spec(device="cpu"), [cpu]) == []
+
+
+def test_every_variant_has_a_prediction_at_its_most_demanding_point() -> None:
+    offloading = {"name": "offload", "stack": ["bfloat16", {"technique": "fsdp", "options": {"cpu_offload": True}}]}
+    found = {p.variant: p for p in guard.predicted(spec(variants=["float16", "bnb_4bit"]), [gpu(24)])}
+    assert found["float16"].fits is False and "batch 32" in found["float16"].text and found["float16"].bytes_ > 22 * 2**30
+    assert found["bnb_4bit"].bytes_ < found["float16"].bytes_
+    training = {"baseline": "bfloat16", "variants": ["bfloat16", offloading], "workload": "training_step"}
+    unknown = guard.predicted(spec(**training), [gpu(140)])[1]
+    assert (unknown.variant, unknown.bytes_, unknown.fits) == ("offload", None, None) and "has no memory formula" in unknown.text
+
+
+def test_on_a_cpu_and_on_no_device_at_all_weights_alone_are_predicted() -> None:
+    cpu = Device("cpu", "cpu", "CPU", "here", 8 * 10**9)
+    (of_cpu,) = guard.predicted(spec(device="cpu"), [cpu])
+    assert of_cpu.text == "weights alone" and of_cpu.fits is False and 13e9 < of_cpu.bytes_ < 14e9
+    (of_nothing,) = guard.predicted(spec(), [cpu])
+    assert of_nothing.fits is None and of_nothing.bytes_ == of_cpu.bytes_
+
+
+def test_the_largest_device_that_may_run_it_decides() -> None:
+    assert [p.fits for p in guard.predicted(spec(), [gpu(24), gpu(140)])] == [True]
