@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import notices, pages, permissions, store, words
-from db import queries, queue
+from db import queue
 from engine import analysis
 
 EVERY_SECONDS = 2.0
@@ -61,7 +61,7 @@ def run_line(row: dict[str, Any]) -> str:
     """A running run in one line of Markdown: what it is, what it does, since when."""
     parts = [words.escape(row["variant"]), f"round {row['round'] + 1}" if row["kind"] == "speed" else row["kind"]]
     state = "◼ cancelling" if row["cancel"] else "▶ " + words.escape(row["phase"] or "starting")
-    return f"{' · '.join(parts)}: {state}, for {words.seconds_text(_age(row['started_at']))} on {words.escape(row['device'])}"
+    return f"{' · '.join(parts)}: {state}, for {words.seconds_text(age(row['started_at']))} on {words.escape(row['device'])}"
 
 
 def running_now(seen: str | None = None, experiment_id: str | None = None) -> None:
@@ -85,57 +85,7 @@ def _running_now(seen: str | None, experiment_id: str | None, everything: str) -
         st.caption(f"{waiting} {'runs wait' if waiting > 1 else 'run waits'}.")
 
 
-def queue_page() -> None:
-    """The whole queue."""
-    st.fragment(run_every=EVERY_SECONDS)(_queue_page)()
-
-
-def _queue_page() -> None:
-    if notices.waiting():
-        st.rerun()
-    alive = store.schedulers()
-    if alive:
-        names = ", ".join(sorted({d["key"] for s in alive for d in s["devices"]}))
-        st.caption(f"✔ {len(alive)} scheduler{'s' * (len(alive) > 1)} running; devices: {words.escape(names)}")
-    else:
-        st.warning(words.START_SCHEDULER, icon=":material/schedule:")
-    frame = store.queue()
-    if frame.empty:
-        st.info("Nothing runs and nothing waits.")
-        pages.link("new_experiment", "New experiment")
-        return
-    for row in frame[frame["status"] == "running"].to_dict("records"):
-        _running_run(row)
-    for experiment_id, rows in frame.groupby("experiment_id", sort=False):
-        _waiting_experiment(str(experiment_id), rows[rows["status"] == "queued"])
-
-
-def _running_run(row: dict[str, Any]) -> None:
-    with st.container(border=True):
-        pages.link("experiment", row["title"], {"id": row["experiment_id"]})
-        st.markdown(run_line(row))
-        key = f"cancel_run_{row['run_id']}"
-        allowed = permissions.control(disabled=bool(row["cancel"]))
-        st.button("Cancel this run", icon=":material/cancel:", key=key, on_click=cancel_run, args=(row["run_id"],), **allowed)
-        log = st.expander("Log", key=f"log_{row['run_id']}", on_change="rerun")
-        if log.open:
-            with log:
-                st.code(queries.log_tail(store.database(), row["run_id"]) or "nothing printed yet", language=None, wrap_lines=True, height=300)
-
-
-def _waiting_experiment(experiment_id: str, rows: pd.DataFrame) -> None:
-    if rows.empty:
-        return
-    with st.container(border=True):
-        first = rows.iloc[0]
-        pages.link("experiment", first["title"], {"id": experiment_id})
-        names = ", ".join(dict.fromkeys(rows["variant"]))
-        st.markdown(f"○ {len(rows)} queued on {words.escape(first['device'])}: {words.escape(names)}")
-        key = f"cancel_{experiment_id}"
-        st.button("Cancel this experiment", icon=":material/cancel:", key=key, on_click=cancel, args=(experiment_id,), **permissions.control())
-
-
-def _age(started_at: datetime | None) -> float:
+def age(started_at: datetime | None) -> float:
     """Seconds by this machine's clock, for display only."""
     if started_at is None or pd.isna(started_at):
         return 0.0

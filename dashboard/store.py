@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import frozen
-from db import listing, queries, saved
+from db import listing, open_runs, queries, saved
 from db.filter import Filter
 from db.session import connect, migrate
 from engine import analysis, api, doctor, settings
@@ -202,6 +202,17 @@ def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]
     return {ref: v for ref, v in found.items() if ref in wanted}
 
 
+def open_experiments() -> list[open_runs.OpenExperiment]:
+    """What runs and waits, by experiment. A poll asks what the runs do; the rest is cached until a run begins or ends."""
+    db = database()
+    return open_runs.with_running(db, _open_experiments(settings.database_url(), open_runs.token(db)))
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _open_experiments(url: str, token: str) -> list[open_runs.OpenExperiment]:
+    return open_runs.open_experiments(open_database(url))
+
+
 def queue() -> pd.DataFrame:
     """What runs and waits; cached until something about it changes, so that polling costs one small query."""
     return _queue(settings.database_url(), token())
@@ -241,7 +252,12 @@ def _past_seconds(url: str, experiment_id: str, token: str) -> dict[str, float]:
 
 def past_seconds(model: str, device: str) -> dict[str, float]:
     """{run kind: median seconds} of the newest experiment measured with this model on such a device; empty if there is none."""
-    same = experiments(Filter(model=(model,), size=100))
+    return _past_seconds_of(settings.database_url(), model, device)
+
+
+@st.cache_data(ttl=30, max_entries=64, show_spinner=False)  # the queue asks every two seconds
+def _past_seconds_of(url: str, model: str, device: str) -> dict[str, float]:
+    same = listing.experiments(open_database(url), Filter(model=(model,), size=100))
     for row in same[same["succeeded"] > 0].to_dict("records"):
         if device in (row["device"], row["device"].rpartition("/")[2], row["device"].rpartition("/")[2].partition(":")[0]):
             return _past_seconds(settings.database_url(), row["id"], token(row["id"]))
