@@ -18,7 +18,8 @@ from dashboard.browse import address
 from dashboard.endpoints import NO_STORE, Endpoint, answer_json
 from db import listing
 from db.filter import Filter
-from engine import list_export, settings
+from engine import settings
+from engine.export import experiments as exported
 
 _PATH = "/api/v1/experiments"
 
@@ -48,19 +49,19 @@ def _filtered(answer: Callable[[Engine, Filter], Response]) -> Callable[[Request
 def experiments_json(db: Engine, wanted: Filter) -> Response:
     assert wanted.size is not None, "an address names a number"
     total = listing.count(db, wanted)
-    rows = [list_export.document(row, settings.experiment_link) for row in listing.experiments(db, wanted).to_dict("records")]
+    rows = [exported.document(row, settings.experiment_link) for row in listing.experiments(db, wanted).to_dict("records")]
     pages = -(-total // wanted.size)
     following = replace(wanted, page=wanted.page + 1) if wanted.page < pages else None
     found: dict[str, Any] = {"total": total, "page": wanted.page, "pages": pages, "size": wanted.size, "next": None, "experiments": rows}
     if following is not None:
-        found["next"] = f"{settings.public_base_url()}{_PATH}.json?{urlencode(address.write(following), doseq=True)}"
+        found["next"] = f"{settings.public_base_url()}{_PATH}.json?{urlencode(address.write(following))}"
     return answer_json(found)
 
 
 @_filtered
 def experiments_csv(db: Engine, wanted: Filter) -> Response:
     rows = (row for frame in listing.all_experiments(db, wanted) for row in frame.to_dict("records"))
-    pieces = list_export.csv_of(rows, settings.experiment_link)
+    pieces = exported.csv_of(rows, settings.experiment_link)
     first = next(pieces)  # what cannot be read is said before the answer has begun
     named = {"Content-Disposition": 'attachment; filename="experiments.csv"'}
     return StreamingResponse(chain((first,), pieces), media_type="text/csv; charset=utf-8", headers=NO_STORE | named)

@@ -12,7 +12,8 @@ from dashboard import pages, permissions, store, tray, words
 from dashboard.browse import state
 from dashboard.browse.address import MOST_CHOSEN, View
 from db.filter import Filter
-from engine import edits, list_export, settings
+from engine import edits, settings
+from engine.export import experiments as exported
 from engine.variant_ref import VariantRef
 
 EXPERIMENTS_FILE = "experiments.csv"
@@ -49,7 +50,7 @@ def download(wanted: Filter, number: int, key: str) -> None:
 def csv_of(wanted: Filter) -> Callable[[], bytes]:
     """Made when the button is pressed, by the thread that serves the download."""
     database = store.database()
-    return lambda: "".join(list_export.csv_of(store.all_experiments(database, wanted), settings.experiment_link)).encode()
+    return lambda: "".join(exported.csv_of(store.all_experiments(database, wanted), settings.experiment_link)).encode()
 
 
 def counted(number: int) -> str:

@@ -30,6 +30,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _SORT_WORDS = tuple(s for key in SORTS for s in (key, f"-{key}"))
 _KNOWN = {"status": STATES, "source": SOURCES}
 
+_MANY = ("id", *FACETS)
+
 Params = Mapping[str, Sequence[str]]
 
 
@@ -77,11 +79,12 @@ NAMES = (*(p.name for p in GRAMMAR), *OF_THE_PAGE)
 
 
 def read(params: Params) -> tuple[Filter, list[Problem]]:
-    """params: all values of each parameter. Those with unknown names are problems too: a filter that is misspelt must not show everything."""
+    """params: all values of each parameter, which may also stand in one with commas. Unknown names are problems too: a filter that is
+    misspelt must not show everything."""
     problems: list[Problem] = []
     known = {p.name for p in GRAMMAR}
     problems += [Problem(_printable(name)[:40], "there is no such parameter") for name in params if name not in known]
-    found: dict[str, Any] = {name: _values(params, name, problems) for name in ("id", *FACETS)}
+    found: dict[str, Any] = {name: _values(params, name, problems) for name in _MANY}
     found["id"] = _only(found["id"], "id", _ID.fullmatch, "cannot be an id", problems)
     for name, allowed in _KNOWN.items():
         found[name] = _only(found[name], name, allowed.__contains__, f"is not known; choose from {', '.join(allowed)}", problems)
@@ -97,21 +100,17 @@ def read(params: Params) -> tuple[Filter, list[Problem]]:
                   page=page, size=size), problems  # fmt: skip
 
 
-def write(wanted: Filter) -> dict[str, list[str]]:
+def write(wanted: Filter) -> dict[str, str]:
     """What an address must say so that `read` gives this filter back; defaults are left out."""
-    said = {name: list(getattr(wanted, name)) for name in ("id", *FACETS)}
-    said["q"] = [wanted.q.strip()]
-    said["from"], said["to"] = ([day.isoformat() if day else ""] for day in (wanted.first, wanted.last))
+    said = {name: _joined(values) if name in _MANY else values[0] for name, values in _values_of(wanted).items()}
     usual = Filter()
-    if wanted.archived != usual.archived:
-        said["archived"] = [wanted.archived]
     if (wanted.sort, wanted.descending) != (usual.sort, usual.descending):
-        said["sort"] = ["-" * wanted.descending + wanted.sort]
+        said["sort"] = "-" * wanted.descending + wanted.sort
     if wanted.page != usual.page:
-        said["page"] = [str(wanted.page)]
+        said["page"] = str(wanted.page)
     if wanted.size not in (usual.size, None):
-        said["size"] = [str(wanted.size)]
-    return {p.name: values for p in GRAMMAR if any(values := said.get(p.name, []))}
+        said["size"] = str(wanted.size)
+    return said
 
 
 def read_view(params: Params) -> tuple[View, list[Problem]]:
@@ -126,29 +125,47 @@ def read_view(params: Params) -> tuple[View, list[Problem]]:
     return View(wanted, columns if "columns" in params else USUAL_COLUMNS, chosen[:MOST_CHOSEN], more), problems
 
 
-def write_view(view: View) -> dict[str, list[str]]:
+def write_view(view: View) -> dict[str, str]:
     """What the page's address must say so that `read_view` gives this view back."""
     said = write(view.filter)
     if view.columns != USUAL_COLUMNS:
-        said["columns"] = [",".join(view.columns) or "title"]
-    return said | {name: [",".join(values)] for name, values in (("chosen", view.chosen), ("more", view.more)) if values}
+        said["columns"] = ",".join(view.columns) or "title"
+    return said | {name: ",".join(values) for name, values in (("chosen", view.chosen), ("more", view.more)) if values}
 
 
 def active(wanted: Filter) -> list[tuple[str, str]]:
     """(filter, value) of everything that is set, in the order of the grammar; sorting and paging filter nothing."""
-    return [(name, value) for name, values in write(wanted).items() if name not in ("sort", "page", "size") for value in values]
+    return [(name, value) for name, values in _values_of(wanted).items() for value in values]
 
 
 def without(wanted: Filter, name: str, value: str | None = None) -> Filter:
     """The filter without one of its values, or without all that one parameter says."""
     attribute = {"from": "first", "to": "last"}.get(name, name)
-    kept = tuple(v for v in getattr(wanted, attribute) if value is not None and v != value) if name in ("id", *FACETS) else ()
+    kept = tuple(v for v in getattr(wanted, attribute) if value is not None and v != value) if name in _MANY else ()
     changed: dict[str, Any] = {attribute: kept or getattr(Filter(), attribute), "page": 1}
     return replace(wanted, **changed)
 
 
+def _values_of(wanted: Filter) -> dict[str, tuple[str, ...]]:
+    """What is set, by the names of the grammar and in its order."""
+    found: dict[str, tuple[str, ...]] = {name: getattr(wanted, name) for name in _MANY}
+    found["q"] = (wanted.q.strip(),) if wanted.q.strip() else ()
+    found["from"], found["to"] = ((day.isoformat(),) if day else () for day in (wanted.first, wanted.last))
+    found["archived"] = (wanted.archived,) if wanted.archived != Filter().archived else ()
+    return {p.name: found[p.name] for p in GRAMMAR if found.get(p.name)}
+
+
+def _joined(values: Sequence[str]) -> str:
+    """Values are separated by commas; a comma in a value is written %2C, and a % then %25."""
+    return ",".join(v.replace("%", "%25").replace(",", "%2C") for v in values)
+
+
+def _split(text: str) -> list[str]:
+    return [v.replace("%2C", ",").replace("%2c", ",").replace("%25", "%") for v in text.split(",")]
+
+
 def _values(params: Params, name: str, problems: list[Problem]) -> tuple[str, ...]:
-    given = dict.fromkeys(v.strip() for v in params.get(name, ()) if v.strip())
+    given = dict.fromkeys(v.strip() for text in params.get(name, ()) for v in _split(text) if v.strip())
     if len(given) > MOST_VALUES:
         problems.append(Problem(name, f"{len(given)} values are more than {MOST_VALUES}"))
     fits = [v for v in given if len(v) <= VALUE_CHARACTERS and v == _printable(v)]

@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import store
+from dashboard import pages, store
 from dashboard.browse import address
 from dashboard.browse.address import View
 
@@ -22,18 +22,19 @@ PAGE = "experiments"
 STALE_SECONDS = 1.5
 _VIEW, _CHANGED, _REPLACED, _PROBLEMS, _LOOKED_AT = "browse_view", "browse_changed", "browse_replaced", "browse_problems", "browse_looked_at"
 
-Said = dict[str, list[str]]
+Said = dict[str, str]
 
 
 def follow_address() -> View:
     """Once per run, before anything is drawn: the view, after address and session have been brought together."""
-    said: Said = {name: st.query_params.get_all(name) for name in address.NAMES if name in st.query_params}
+    came = {name: st.query_params.get_all(name) for name in address.NAMES if name in st.query_params}
+    said: Said = {name: ",".join(values) for name, values in came.items()}
     arrived = st.session_state.get("page_before") != PAGE
     changed = st.session_state.pop(_CHANGED, False)
     ours = address.write_view(view())
     news = said != ours and not changed and not (arrived and not said) and (arrived or not _just_replaced(said))
     if news:
-        st.session_state[_VIEW], st.session_state[_PROBLEMS] = address.read_view(said)
+        st.session_state[_VIEW], st.session_state[_PROBLEMS] = address.read_view(came)
         ours = address.write_view(view())
     _write(ours)  # also what it says already: what a callback wrote is lost where the next click came before it was sent
     return view()
@@ -92,5 +93,4 @@ def _just_replaced(said: Said) -> bool:
 
 
 def _write(said: Said) -> None:
-    others = {name: st.query_params.get_all(name) for name in st.query_params if name not in address.NAMES}
-    st.query_params.from_dict(others | said)
+    pages.into_address(address.NAMES, said)

@@ -66,7 +66,8 @@ def _nothing(wanted: Filter) -> None:
         st.button("Drop all filters", key="browse_clear_all", icon=":material/filter_alt_off:", on_click=facets.clear)
         return
     asked = {"first": "from", "last": "to"}.get(name, name)
-    label = f"{facets.LABELS[asked]}: {', '.join(facets.value_text(asked, v) for v in address.write(wanted).get(asked, [wanted.archived]))}"
+    values = [value for set_name, value in address.active(wanted) if set_name == asked] or [wanted.archived]
+    label = f"{facets.LABELS[asked]}: {', '.join(facets.value_text(asked, v) for v in values)}"
     st.caption(words.escape(f"{label} takes most away. Without it there are {actions.counted(without[name])}."))
     if asked == "archived" and wanted.archived == "no":
         st.button("Show the archive too", key="browse_drop_most", on_click=facets.show_archive)

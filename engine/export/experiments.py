@@ -1,16 +1,21 @@
-"""Lists of experiments as CSV and JSON: a row per experiment, the same facts and names in both. Streams; reads no database."""
+"""A list of experiments as CSV and JSON: a row per experiment, the same facts and names in both. Reads no database."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from engine.export import csv_chunks
+from engine.export.formats import csv_chunks
+from engine.export.table import Column, Table, columns
 from engine.measurement import Status
 
 RUN_STATUSES = tuple(s.value for s in Status if s is not Status.NOT_MEASURED)
-COLUMNS = ("experiment_id", "title", "status", "model", "workload", "device", "hardware", "techniques", "variants", "runs",
-           *(f"runs_{status}" for status in RUN_STATUSES), "tags", "owner", "source", "archived", "created_at", "link")  # fmt: skip
+COLUMNS = (
+    *columns(experiment_id="text", title="text", status="text", model="text", workload="text", device="text", hardware="text",
+             techniques="text", variants="count", runs="count"),
+    *(Column(f"runs_{status}", "count") for status in RUN_STATUSES),
+    *columns(tags="text", owner="text", source="text", archived="flag", created_at="time", link="text"),
+)  # fmt: skip
 
 
 def document(row: dict[str, Any], link: Callable[[str], str]) -> dict[str, Any]:
@@ -20,12 +25,12 @@ def document(row: dict[str, Any], link: Callable[[str], str]) -> dict[str, Any]:
     found |= {"experiment_id": row["id"], "status": _status(row), "variants": int(row["variants"]), "runs": int(row["runs"]),
               "techniques": list(row["techniques"]), "tags": list(row["tags"]), "archived": bool(row["archived"]),
               "created_at": f"{row['created_at']:%Y-%m-%dT%H:%M:%SZ}", "link": link(row["id"])}  # fmt: skip
-    return {name: found[name] for name in COLUMNS}
+    return {column.name: found[column.name] for column in COLUMNS}
 
 
 def csv_of(rows: Iterable[dict[str, Any]], link: Callable[[str], str]) -> Iterator[str]:
-    """Chunks of one file with a header. Techniques and tags stand in one cell each, with '; ' between them; what is missing is empty."""
-    return csv_chunks(COLUMNS, (_cells(document(row, link)) for row in rows))
+    """Chunks of one file with a header. Techniques and tags stand in one cell each, with '; ' between them."""
+    return csv_chunks(Table(COLUMNS, (_cells(document(row, link)) for row in rows)))
 
 
 def _cells(found: dict[str, Any]) -> list[Any]:
