@@ -14,6 +14,7 @@ from dashboard import store, tray, words
 from dashboard.browse import state
 from dashboard.browse.address import COLUMNS, LARGEST_PAGE, MOST_CHOSEN, View
 from dashboard.browse.facets import value_text
+from dashboard.report import markdown as report
 from db.queries import STATUSES
 from engine.best_figures import Best, BestFigures
 from engine.metrics import METRICS
@@ -54,6 +55,16 @@ def draw(view: View, frame: pd.DataFrame) -> None:
         table[shown], hide_index=True, key=KEY, on_select=_tick, selection_mode="multi-row", height="auto" if len(table) < 16 else 600,
         column_config=_config(), alt=f"{len(table)} experiments with {', '.join(LABELS[c].lower() for c in shown)}.",
     )  # fmt: skip
+
+
+def markdown(view: View, frame: pd.DataFrame, link: str) -> str:
+    """The rows and columns that are in sight, as a table for others, and the link to them."""
+    found = rows(frame, store.best_figures(frame))
+    shown = found[[c for c in COLUMNS if c in view.columns]].map(lambda value: ", ".join(value) if isinstance(value, list) else value)
+    if "created" in shown:
+        shown["created"] = [f"{moment:%Y-%m-%d %H:%M}" for moment in shown["created"]]
+    shown.insert(0, "title", list(frame["title"]))
+    return f"{report.table(shown.rename(columns=LABELS))}\n\n{link}\n"
 
 
 def controls(view: View, pages: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import streamlit as st
 
-from dashboard import pages, store, words
+from dashboard import pages, share, store, tray, words
 from dashboard.browse import actions, address, arrivals, facets, state, table
 from dashboard.browse.address import View
 from db.filter import Filter
@@ -42,7 +43,15 @@ def main() -> None:
         st.caption(_count_line(wanted, found, len(frame)))
     table.draw(view, frame)
     table.controls(View(wanted, view.columns), last)
-    actions.download(wanted, found.total, "browse_csv")
+    with st.container(horizontal=True):
+        share.dialog(_shared(view, frame))
+        actions.download(wanted, found.total, "browse_csv")
+
+
+def _shared(view: View, frame: pd.DataFrame) -> share.Shared:
+    params = address.write_view(view) | tray.chosen().params()
+    link = pages.url("experiments", params)
+    return share.Shared("experiments", "Experiments", params, (), int(frame["variants"].sum()), lambda: table.markdown(view, frame, link))
 
 
 def _count_line(wanted: Filter, found: Facets, rows: int) -> str:

@@ -7,6 +7,7 @@ import io
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from sqlalchemy import Engine, event, update
@@ -269,6 +270,20 @@ def test_the_download_has_as_many_rows_as_its_button_says(db: Engine, three: Ids
     assert [r["title"] for r in rows] == ["'=HYPERLINK(1)", "mid"]
     assert rows[1]["link"] == f"http://127.0.0.1:8501/experiment?id={three['mid']}" and rows[1]["status"] == "queued"
     assert (rows[1]["tags"], rows[1]["owner"], rows[1]["techniques"], rows[1]["variants"]) == ("paper", "ada", "bfloat16", "2")
+
+
+def test_the_share_dialog_gives_a_link_to_this_view_and_a_table(db: Engine, three: Ids) -> None:
+    page = open_list(owner="ada,grace", chosen=three["mid"], columns="owner,techniques")
+    page.session_state["share"] = True
+    rerun(page)
+    codes = [c.value for c in page.code]
+    assert codes[0] == f"http://127.0.0.1:8501/experiments?owner=ada%2Cgrace&columns=owner%2Ctechniques&chosen={three['mid']}"
+    assert codes[1].splitlines()[2:] == ["| new | float16 | grace |", "| mid | bfloat16 | ada |", "", codes[0]]
+    assert "share_freeze" not in [b.key for b in page.button]
+    page.button(key="share_save").click().run()
+    assert "The view is saved as Experiments" in texts(page)
+    second = open_list(**dict(parse_qsl(urlsplit(codes[0]).query)))
+    assert (titles(second), ticked(second), said(second)) == (titles(page), ["mid"], said(page))
 
 
 def test_long_facets_show_some_values_and_all_when_asked(db: Engine) -> None:
