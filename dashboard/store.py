@@ -6,9 +6,7 @@ Nothing else in the dashboard opens the database. Writes are engine.api and db.q
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -21,11 +19,9 @@ from db import listing, open_runs, queries, saved
 from db.filter import Filter
 from db.session import connect, migrate
 from engine import analysis, api, doctor, settings
-from engine import best_figures as best
 from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
-from engine.best_figures import BestFigures
 from engine.export.samples import samples as sample_table
 from engine.record import Record
 from engine.snapshot import Snapshot, thaw
@@ -113,52 +109,6 @@ def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
 def experiments(wanted: Filter) -> pd.DataFrame:
     """One page of the list; see db.listing.experiments. Archived ones are not in it unless asked for."""
     return listing.experiments(database(), wanted)
-
-
-def all_experiments(db: Engine, wanted: Filter) -> Iterator[dict[str, Any]]:
-    """Every row that matches; for downloads, which are made outside of a page and so bring the engine along."""
-    return (row for frame in listing.all_experiments(db, wanted) for row in frame.to_dict("records"))
-
-
-def facets(wanted: Filter) -> listing.Facets:
-    """See db.listing.facets. Order and page change no count, so turning pages asks no database."""
-    usual = Filter()
-    counted = replace(wanted, page=1, size=usual.size, sort=usual.sort, descending=usual.descending)
-    return _facets(settings.database_url(), counted, token())
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)  # not cache_data: nothing changes it, and copies would take their time
-def _facets(url: str, wanted: Filter, token: str) -> listing.Facets:
-    return listing.facets(open_database(url), wanted)
-
-
-def counts_without(wanted: Filter) -> dict[str, int]:
-    """See db.listing.counts_without."""
-    return listing.counts_without(database(), wanted)
-
-
-def best_figures(frame: pd.DataFrame) -> dict[str, BestFigures]:
-    """Of the rows of `experiments`; a tick in the table reads nothing again."""
-    return _best_figures(settings.database_url(), tuple(zip(frame["id"], frame["workload"], strict=True)), token())
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _best_figures(url: str, rows: tuple[tuple[str, str], ...], token: str) -> dict[str, BestFigures]:
-    workloads = dict(rows)
-    return best.best_figures(listing.measured_values(open_database(url), list(workloads), best.metrics_for(workloads.values())), workloads)
-
-
-def newest_experiment() -> datetime | None:
-    return listing.newest(database())
-
-
-def arrived_since(wanted: Filter, moment: datetime) -> int:
-    return listing.arrived_since(database(), wanted, moment)
-
-
-def tags() -> list[str]:
-    """Every tag that some experiment has."""
-    return listing.tags(database())
 
 
 def measured() -> tuple[list[advisor.Measured], list[str]]:

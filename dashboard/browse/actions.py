@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import pages, permissions, store, tray, words
-from dashboard.browse import state
+from dashboard.browse import data, state
 from dashboard.browse.address import MOST_CHOSEN, View
 from db.filter import Filter
 from engine import edits, settings
@@ -19,7 +19,7 @@ from engine.variant_ref import VariantRef
 EXPERIMENTS_FILE = "experiments.csv"
 
 
-def bar(view: View, known_tags: Sequence[str]) -> None:
+def bar(view: View) -> None:
     """The ticked experiments and what can be done with them; nothing where none is ticked."""
     if not view.chosen:
         return
@@ -38,7 +38,7 @@ def bar(view: View, known_tags: Sequence[str]) -> None:
         refs = [VariantRef(row.id, position) for row in there.itertuples() for position in range(row.variants)]
         st.button(f"Add to compare · {words.count(len(refs), 'variant')}", key="browse_compare", icon=":material/compare_arrows:",
                   on_click=tray.add, args=refs)  # fmt: skip
-        _organize(there, known_tags)
+        _organize(there)
 
 
 def download(wanted: Filter, number: int, key: str) -> None:
@@ -50,14 +50,14 @@ def download(wanted: Filter, number: int, key: str) -> None:
 def csv_of(wanted: Filter) -> Callable[[], bytes]:
     """Made when the button is pressed, by the thread that serves the download."""
     database = store.database()
-    return lambda: "".join(exported.csv_of(store.all_experiments(database, wanted), settings.experiment_link)).encode()
+    return lambda: "".join(exported.csv_of(data.all_experiments(database, wanted), settings.experiment_link)).encode()
 
 
 def counted(number: int) -> str:
     return words.count(number, "experiment")
 
 
-def _organize(there: pd.DataFrame, known_tags: Sequence[str]) -> None:
+def _organize(there: pd.DataFrame) -> None:
     ids = list(there["id"])
     popover = st.popover("Tag, archive, CSV", icon=":material/sell:", key="browse_organize", on_change="rerun")
     if not popover.open:
@@ -65,7 +65,7 @@ def _organize(there: pd.DataFrame, known_tags: Sequence[str]) -> None:
     with popover:
         download(Filter(id=tuple(ids), archived="all"), len(ids), "browse_csv_chosen")
         st.divider()
-        st.multiselect("Tags", known_tags, key="browse_tags", accept_new_options=True, placeholder="Choose, or write a new one")
+        st.multiselect("Tags", data.tags(), key="browse_tags", accept_new_options=True, placeholder="Choose, or write a new one")
         with st.container(horizontal=True):
             for word, edit in (("Add", edits.add_tags), ("Remove", edits.remove_tags)):
                 st.button(f"{word} these tags", key=f"browse_tags_{word.lower()}", on_click=_tag, args=(ids, word, edit), **permissions.control())

@@ -6,8 +6,7 @@ from datetime import datetime
 
 import streamlit as st
 
-from dashboard import store
-from dashboard.browse import actions, state
+from dashboard.browse import actions, data, state
 from dashboard.browse.address import View
 
 EVERY_SECONDS = 5.0
@@ -19,7 +18,7 @@ def watch(view: View, moment: datetime) -> None:
 
 
 def _watch(view: View, moment: datetime) -> None:
-    if not (number := store.arrived_since(view.filter, moment)):
+    if not (number := data.arrived_since(view.filter, moment)):
         return
     if st.button(f"{actions.counted(number).replace(' ', ' new ', 1)} · Refresh", key="browse_refresh", icon=":material/refresh:", type="primary"):
         state.refresh()

@@ -14,8 +14,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import pages, store
-from dashboard.browse import address
+from dashboard import pages
+from dashboard.browse import address, data
 from dashboard.browse.address import View
 
 PAGE = "experiments"
@@ -77,7 +77,7 @@ def known_until(view: View) -> datetime | None:
     wanted = address.write(replace(view.filter, page=1))
     looked_at = st.session_state.get(_LOOKED_AT)
     if looked_at is None or looked_at[0] != wanted or st.session_state.get("page_before") != PAGE:
-        looked_at = st.session_state[_LOOKED_AT] = (wanted, store.newest_experiment())
+        looked_at = st.session_state[_LOOKED_AT] = (wanted, data.newest_experiment())
     moment: datetime | None = looked_at[1]
     return moment
 

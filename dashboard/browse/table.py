@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from dashboard import store, tray, words
-from dashboard.browse import state
+from dashboard import tray, words
+from dashboard.browse import data, state
 from dashboard.browse.address import COLUMNS, LARGEST_PAGE, MOST_CHOSEN, View
 from dashboard.browse.facets import value_text
 from dashboard.report import markdown as report
@@ -45,7 +45,7 @@ def rows(frame: pd.DataFrame, figures: Mapping[str, BestFigures]) -> pd.DataFram
 
 def draw(view: View, frame: pd.DataFrame) -> None:
     """frame: one page of db.listing.experiments."""
-    table = rows(frame, store.best_figures(frame) if {"fastest", "smallest"} & set(view.columns) else {})
+    table = rows(frame, data.best_figures(frame) if {"fastest", "smallest"} & set(view.columns) else {})
     st.session_state[_IDS] = ids = list(frame["id"])
     ticked = [position for position, i in enumerate(ids) if i in view.chosen]
     if _ticked() != ticked:
@@ -59,7 +59,7 @@ def draw(view: View, frame: pd.DataFrame) -> None:
 
 def markdown(view: View, frame: pd.DataFrame, link: str) -> str:
     """The rows and columns that are in sight, as a table for others, and the link to them."""
-    found = rows(frame, store.best_figures(frame))
+    found = rows(frame, data.best_figures(frame))
     shown = found[[c for c in COLUMNS if c in view.columns]].map(lambda value: ", ".join(value) if isinstance(value, list) else value)
     if "created" in shown:
         shown["created"] = [f"{moment:%Y-%m-%d %H:%M}" for moment in shown["created"]]

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import pages, share, store, tray, words
-from dashboard.browse import actions, address, arrivals, facets, state, table
+from dashboard.browse import actions, address, arrivals, data, facets, state, table
 from dashboard.browse.address import View
 from db.filter import Filter
 from db.listing import Facets
@@ -26,12 +26,12 @@ def main() -> None:
         pages.link("start", "See real results, and what this machine can do")
         return
     wanted = replace(view.filter, known_until=moment)
-    found = store.facets(wanted)
+    found = data.facets(wanted)
     facets.sidebar(view, found)
     facets.search(view)
     facets.pills(view)
     arrivals.watch(view, moment)
-    actions.bar(view, store.tags())
+    actions.bar(view)
     if not found.total:
         _nothing(wanted)
         return
@@ -67,7 +67,7 @@ def _count_line(wanted: Filter, found: Facets, rows: int) -> str:
 def _nothing(wanted: Filter) -> None:
     """Which filter takes most away, and a button that drops it."""
     st.info("No experiment matches all of these filters.")
-    without = store.counts_without(wanted)
+    without = data.counts_without(wanted)
     name = max(without, key=without.__getitem__, default=None)
     if name is None or not without[name]:
         if address.active(wanted):
