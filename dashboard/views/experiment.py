@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import (
     chart_choice,
     details,
+    importing,
     links,
     live,
     pages,
@@ -25,7 +26,7 @@ from dashboard import (
 from engine.catalogue import BUNDLED, SHAPES
 from engine.decisive import decisive
 from engine.measurement import Status
-from engine.record import Record
+from engine.record import Record, imported_from
 
 
 def main() -> None:
@@ -36,6 +37,9 @@ def main() -> None:
         return
     experiment_id = record["experiment"]["id"]
     _header(record)
+    if imported_from(record) is not None:
+        importing.page(record)
+        return
     if not all(Status(r["status"]).ended for r in record["runs"]):
         show.scheduler_state()
         live.follow(experiment_id)
