@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import links, pages, permissions, show, words
+from dashboard import pages, permissions, show, words
 from engine.cells import point_label
 from engine.imports import tools
 from engine.imports.reading import MAX_BYTES
@@ -78,8 +78,6 @@ def page(record: Record) -> None:
     if said.get("configuration"):
         with st.expander("Configuration, as the tool wrote it"):
             st.json(said["configuration"])
-    st.header("Share", divider="gray")
-    st.code(links.permalink(record["experiment"]["id"]), language=None, wrap_lines=True)
 
 
 def measured(record: Record) -> pd.DataFrame:
