@@ -19,9 +19,9 @@ from engine.variant_ref import VariantRef
 
 def comparison(refs: Sequence[VariantRef], base: VariantRef | None, split: Split) -> tuple[Comparison | None, dict[str, Record], list[str]]:
     """(the variants side by side, the records of their experiments, which of those cannot be read and why). None where none is there."""
-    wanted = dict.fromkeys(ref.experiment for ref in (*refs, *([base] if base else [])))
+    tokens = store.tokens(ref.experiment for ref in (*refs, *([base] if base else [])))
     found: tuple[Comparison | None, dict[str, Record], list[str]] = _comparison(
-        settings.database_url(), tuple(refs), base, split, {key: store.token(key) for key in wanted}
+        settings.database_url(), tuple(refs), base, split, tokens
     )
     return found
 
@@ -49,7 +49,7 @@ def listed_for_suggestions() -> list[Listed]:
 
 def samples_of(found: Comparison) -> Record:
     """A comparison's record with all raw samples."""
-    return _samples_of(settings.database_url(), found.columns, {column.ref.experiment: store.token(column.ref.experiment) for column in found.columns})
+    return _samples_of(settings.database_url(), found.columns, store.tokens(column.ref.experiment for column in found.columns))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading samples")
