@@ -26,6 +26,11 @@ _PAGES = {
 }
 
 
+def addresses() -> dict[str, str]:
+    """{file of the view: address without the leading slash}, of every page that there is."""
+    return {name: address for name, (_, address, *_) in _PAGES.items()}
+
+
 def all_pages() -> list[st.Page]:
     """For st.navigation. The page of one experiment is in the menu only while it is looked at, for it needs an id."""
     looked_at = "id" in st.query_params
