@@ -1,4 +1,4 @@
-"""HTTP routes beside the pages, for other programs: health, and the files of export_routes.py. They only read.
+"""HTTP routes beside the pages, for other programs: health, and the files of export_routes.py and compare_routes.py. They only read.
 
 The functions are synchronous, so that a slow query takes a thread and not the event loop.
 """
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dashboard import export_routes
+from dashboard import compare_routes, export_routes
 from dashboard.export_routes import NO_STORE
 from db import queries
 from engine import settings
@@ -46,4 +46,5 @@ def _json(content: dict[str, Any], status: int = 200) -> JSONResponse:
 ROUTES = [
     Route("/api/v1/health", health),
     *export_routes.ROUTES,
+    *compare_routes.ROUTES,
 ]
