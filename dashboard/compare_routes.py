@@ -11,11 +11,10 @@ from itertools import chain
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import Response, StreamingResponse
 
 from dashboard import links
-from dashboard.export_routes import NO_STORE
+from dashboard.endpoints import NO_STORE, Endpoint, Parameter, answer_json
 from engine import settings, variant_ref
 from engine.export.comparison import compared
 from engine.export.files import file_name
@@ -32,13 +31,14 @@ def _answer(ending: str, media_type: str, write: Callable[[Table], Iterator[str]
 
         asked = links.variants(request.query_params)
         if not asked.refs:
-            return _error(f"variants: name them, as in ?variants=ID.0,ID.1; at most {variant_ref.MOST}", 400)
+            text = f"variants: name them, as in ?variants=ID.0,ID.1; at most {variant_ref.MOST}"
+            return answer_json({"error": text, "field": "variants"}, 400)
         try:
             found, records, problems = reading.comparison(asked.refs, links.variant(request.query_params), split_of(request.query_params))
         except (ValueError, SQLAlchemyError) as error:
-            return _error(store.reason(error), 503)
+            return answer_json({"error": store.reason(error)}, 503)
         if found is None:
-            return _error("; ".join(problems) or "none of these variants is there; they may have been deleted", 404)
+            return answer_json({"error": "; ".join(problems) or "none of these variants is there; they may have been deleted"}, 404)
         pieces = write(compared(found, records, settings.experiment_link))
         first = next(pieces, "")  # what cannot be written is said before the answer has begun
         named = {"Content-Disposition": f'attachment; filename="{file_name("compare", ending)}"'}
@@ -48,11 +48,15 @@ def _answer(ending: str, media_type: str, write: Callable[[Table], Iterator[str]
     return comparison_file
 
 
-def _error(text: str, status: int) -> JSONResponse:
-    return JSONResponse({"error": text}, status, headers=NO_STORE)
-
-
-ROUTES = [
-    Route("/api/v1/compare.csv", _answer("csv", CSV_MEDIA, csv_chunks), name="compare_csv"),
-    Route("/api/v1/compare.json", _answer("json", JSON_MEDIA, json_chunks), name="compare_json"),
-]
+_QUERY = (
+    Parameter("variants", f"Which, as EXPERIMENTID.POSITION with commas between them, at most {variant_ref.MOST}"),
+    Parameter("base", "The one that the others are compared with; without it the baseline of the first one's experiment"),
+    Parameter("split", "Whether each device, or each set of equal conditions, has a baseline of its own", ("together", "device", "conditions")),
+)
+_TEXT = "Variants of several experiments side by side; those that are not there are named in the header X-Missing-Variants."
+ENDPOINTS = (
+    Endpoint("/api/v1/compare.csv", _answer("csv", CSV_MEDIA, csv_chunks), _TEXT, {CSV_MEDIA: "One row per variant, metric and point"},
+             _QUERY, (400, 404, 503), name="compare_csv"),
+    Endpoint("/api/v1/compare.json", _answer("json", JSON_MEDIA, json_chunks), _TEXT, {JSON_MEDIA: "One object per variant, metric and point"},
+             _QUERY, (400, 404, 503), name="compare_json"),
+)  # fmt: skip

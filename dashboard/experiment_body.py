@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import (
     chart_choice,
     details,
+    importing,
     links,
     pages,
     pictures,
@@ -25,7 +26,7 @@ from dashboard import (
 from dashboard.report import markdown
 from engine.catalogue import BUNDLED, SHAPES
 from engine.decisive import decisive
-from engine.record import Record
+from engine.record import Record, imported_from
 
 
 def header(record: Record) -> None:
@@ -44,20 +45,27 @@ def draw(record: Record) -> share.Shared:
     experiment_id = record["experiment"]["id"]
     summary = store.summary(experiment_id)
     params: dict[str, str] = {}
-    if summary["value"].notna().any():
+    if imported_from(record) is not None:
+        importing.page(record)
+    elif summary["value"].notna().any():
         params = _results(record, summary)
+        _behind(record)
     else:
         st.info("No run has a result yet. Tables and charts appear here by themselves.")
+        _behind(record)
+    return share.Shared(
+        "experiment", record["experiment"]["title"], {"id": experiment_id, **params}, (experiment_id,), len(record["variants"]),
+        lambda: markdown.verdicts(record, summary, params.get("point"), links.permalink(experiment_id)), params.get("point"),
+    )  # fmt: skip
+
+
+def _behind(record: Record) -> None:
     profiles.section(record)
     st.header("Behind the numbers", divider="gray")
     behind = {"Runs and logs": details.runs, "Evidence that each technique took effect": details.evidence, "Environment": details.environment}
     for title, content in behind.items():
         with st.expander(title):
             content(record)
-    return share.Shared(
-        "experiment", record["experiment"]["title"], {"id": experiment_id, **params}, (experiment_id,), len(record["variants"]),
-        lambda: markdown.verdicts(record, summary, params.get("point"), links.permalink(experiment_id)), params.get("point"),
-    )  # fmt: skip
 
 
 def _results(record: Record, summary: pd.DataFrame) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import controls, tray
+from dashboard import controls, importing, tray
 from dashboard.comparing import body, parts, reading
 from dashboard.comparing.shown import NAMES, OWNER, shown, split_of
 
@@ -17,6 +17,7 @@ def main() -> None:
     chosen = tray.chosen()
     if not chosen.refs:
         parts.suggested()
+        importing.drawer("compare")
         return
     if len(chosen.refs) > MOST:
         parts.too_many(len(chosen.refs), MOST)
