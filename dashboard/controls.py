@@ -82,8 +82,8 @@ def follow_address(owner: str, names: Sequence[str], whole: Sequence[str] = ()) 
     """{name: what is asked for, offered or not}; in the address first. whole: other names of which any makes an address one that says all,
     so that what is not in it is as usual; without, a visitor who comes back to the page finds it as it was left."""
     arrived, said = address.arrival(owner), address.news(owner, names)
-    if arrived is not None:
-        said = arrived if {*names, *whole} & arrived.keys() else None
+    if arrived is not None and not said and not {*whole} & arrived.keys():
+        said = None
     if said is not None:
         st.session_state[_state(owner)] = {name: value for name in names if (value := links.text(said, name)) is not None}
     return asked(owner)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dashboard import export_routes, list_routes, openapi
+from dashboard import compare_routes, export_routes, list_routes, openapi
 from dashboard.endpoints import Endpoint, answer_json
 from db import queries
 from engine import settings
@@ -41,6 +41,7 @@ _OTHERS = (
              {"application/json": "status, schedulers, experiments"}),
     *list_routes.ENDPOINTS,
     *export_routes.ENDPOINTS,
+    *compare_routes.ENDPOINTS,
 )  # fmt: skip
 ENDPOINTS = (*_OTHERS, openapi.endpoint(_OTHERS))
 ROUTES = [endpoint.route() for endpoint in ENDPOINTS]

@@ -12,6 +12,9 @@ import streamlit as st
 from dashboard import store, words
 from dashboard.charts.style import CONFIG
 from dashboard.pictures import Picture
+from engine.export.files import file_name, whole
+from engine.export.formats import CSV_MEDIA, csv_chunks
+from engine.export.frames import of_frame
 
 
 def dark() -> bool:
@@ -19,10 +22,13 @@ def dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def chart(figure: go.Figure, description: str, key: str, twin: Callable[[], pd.DataFrame], *, open_twin: bool = False) -> None:
+def chart(
+    figure: go.Figure, description: str, key: str, twin: Callable[[], pd.DataFrame], *, open_twin: bool = False, drawn: pd.DataFrame | None = None
+) -> None:  # fmt: skip
     """A chart with what it says in words, as its text alternative and, for all to read, below it; and the same numbers as a table.
 
-    twin: makes the table, called only where it is shown. open_twin: in sight, where the table says more than the chart does.
+    twin: makes the table, called only where it is shown. open_twin: in sight, where the table says more than the chart does. drawn: the
+    numbers that the chart is made from, to be had as a file.
     """
     st.plotly_chart(figure, theme=None, config=CONFIG, alt=description, key=key, selection_mode="points")
     st.caption(words.escape(description))
@@ -33,6 +39,18 @@ def chart(figure: go.Figure, description: str, key: str, twin: Callable[[], pd.D
     if drawer.open:
         with drawer:
             table(twin(), f"The chart above as a table. {description}", f"{key}_table")
+    if drawn is not None:
+        _download(drawn, key)
+
+
+def _download(drawn: pd.DataFrame, key: str) -> None:
+    def content() -> bytes:
+        return whole(csv_chunks(of_frame(drawn)))
+
+    st.download_button(
+        f"What is drawn (CSV) · {len(drawn):,} rows", content, file_name=file_name(key, "csv"), mime=CSV_MEDIA, key=f"{key}_csv",
+        icon=":material/download:", type="tertiary", on_click="ignore",
+    )  # fmt: skip
 
 
 def picture(picture: Picture, key: str, *, open_twin: bool = False) -> None:

@@ -71,6 +71,11 @@ def token(experiment_id: str | None = None) -> str:
     return queries.change_token(database(), experiment_id)
 
 
+def tokens(experiment_ids: Iterable[str]) -> dict[str, str]:
+    """The same of several experiments, for the price of one."""
+    return queries.change_tokens(database(), list(dict.fromkeys(experiment_ids)))
+
+
 def record(experiment_id: str, samples: str = "none") -> Record | None:
     """One experiment; None if there is none. Cached until one of its runs begins or ends."""
     return _record(settings.database_url(), experiment_id, samples, token(experiment_id))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboard import controls, pages, show, tray, words
+from dashboard import controls, frozen, pages, show, tray, words
 from dashboard.comparing import reading
 from dashboard.comparing.shown import OWNER, SPLITS, Shown
 from dashboard.comparing.table import remarks, verdict_table
@@ -64,11 +64,16 @@ def comparability(shown: Shown) -> None:
         lines.append(f"- and {len(differing) - _NAMED} more: they stand under Configuration")
     said = "Variants are compared within equal conditions only. Across, values stand side by side without a verdict."
     st.warning("\n".join([said, *lines]), title="These were not measured under the same conditions", icon=":material/rule:")
-    shown.controls.segments("split", "Baselines", SPLITS.__getitem__)
+    if frozen.snapshot() is None:
+        shown.controls.segments("split", "Baselines", SPLITS.__getitem__)
 
 
 def baseline(shown: Shown) -> None:
-    """Which variant the others are compared with."""
+    """Which variant the others are compared with. In a frozen view it is as it was."""
+    if frozen.snapshot() is not None:
+        bases = [column.name for column in shown.columns if column.baseline]
+        st.markdown(f"**Baseline ★** {words.escape(', '.join(bases))}")
+        return
     chosen = tray.chosen()
     columns = {str(c.ref): c for c in shown.columns}
     usual = next((c for c in shown.columns if c.own_baseline), None)

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import streamlit as st
 
-from dashboard import store
+from dashboard import frozen, links, store
+from dashboard.comparing.shown import split_of
 from db import queries
 from db.filter import Filter
 from engine import settings
+from engine.analysis import Row
 from engine.answers.comparison import Column, Comparison, Split, joined, side_by_side, unreadable
 from engine.answers.suggestions import Listed
 from engine.record import WORKLOAD_OF_IMPORTED, Record
+from engine.snapshot import Snapshot
 from engine.variant_ref import VariantRef
+
+FRAME = "comparison"
+"""Of a snapshot: the rows of the comparison that was frozen."""
 
 
 def comparison(refs: Sequence[VariantRef], base: VariantRef | None, split: Split) -> tuple[Comparison | None, dict[str, Record], list[str]]:
     """(the variants side by side, the records of their experiments, which of those cannot be read and why). None where none is there."""
-    wanted = dict.fromkeys(ref.experiment for ref in (*refs, *([base] if base else [])))
+    tokens = store.tokens(ref.experiment for ref in (*refs, *([base] if base else [])))
     found: tuple[Comparison | None, dict[str, Record], list[str]] = _comparison(
-        settings.database_url(), tuple(refs), base, split, {key: store.token(key) for key in wanted}
+        settings.database_url(), tuple(refs), base, split, tokens
     )
     return found
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
+@st.cache_resource(max_entries=8, show_spinner=False)  # not cache_data: nothing changes it, and copies would take their time
 def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None, split: Split, tokens: dict[str, str]) -> Any:
     found = {key: queries.record(store.open_database(url), key, samples="quality") for key in tokens}
     records = {key: record for key, record in found.items() if record is not None}
@@ -47,9 +54,24 @@ def listed_for_suggestions() -> list[Listed]:
     return [Listed(e.id, e.title, e.model, e.workload, e.hardware or e.device, tuple(names.get(e.id, ()))) for e in listed]
 
 
+def frozen_comparison(held: Snapshot) -> tuple[Comparison | None, dict[str, Record]]:
+    """As it was frozen: the rows of then, whatever this version would make of the same measurements."""
+    refs, records = links.variants(held.params).refs, dict(held.records)
+    found = side_by_side(records, refs, links.variant(held.params), split_of(held.params))
+    rows = [Row(**row) for row in held.frames.get(FRAME, ())]
+    return (replace(found, rows=tuple(rows)) if found is not None and rows else found), records
+
+
+def to_freeze(found: Comparison) -> dict[str, list[dict[str, Any]]]:
+    """What a snapshot must hold beside the records."""
+    return {FRAME: [asdict(row) for row in found.rows]}
+
+
 def samples_of(found: Comparison) -> Record:
     """A comparison's record with all raw samples."""
-    return _samples_of(settings.database_url(), found.columns, {column.ref.experiment: store.token(column.ref.experiment) for column in found.columns})
+    if (held := frozen.snapshot()) is not None:
+        return joined(held.records, found.columns)
+    return _samples_of(settings.database_url(), found.columns, store.tokens(column.ref.experiment for column in found.columns))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading samples")

@@ -88,8 +88,9 @@ class Shown:
         return _answers(self.found, self.records)
 
 
-def shown(found: Comparison, records: Mapping[str, Record], wanted: Mapping[str, str]) -> Shown:
-    return Shown(found, records, meant(OWNER, offers(found, records, wanted), wanted))
+def shown(found: Comparison, records: Mapping[str, Record], wanted: Mapping[str, str], owner: str = OWNER) -> Shown:
+    """owner: of the controls, one for each page that shows a comparison."""
+    return Shown(found, records, meant(owner, offers(found, records, wanted), wanted))
 
 
 def split_of(wanted: Mapping[str, str]) -> Split:

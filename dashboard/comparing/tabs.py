@@ -45,7 +45,7 @@ def trade_off(shown: Shown) -> None:
     figure = tradeoff.tradeoff(points, x, y, shown.families, dark=show.dark(), beside=beside, capacity=shown.capacity, choices=choices)
     st.subheader(words.escape(trade_off_title(points, x, y)))
     said = f"{tradeoff.describe(points, x, y)} {_INTERVALS}{_points_text(shown, x, y)}"
-    show.chart(figure, said, "chart_tradeoff", lambda: tradeoff.table(points, x, y))
+    show.chart(figure, said, "chart_tradeoff", lambda: tradeoff.table(points, x, y), drawn=points)
 
 
 def _points_text(shown: Shown, *names: str) -> str:
@@ -73,7 +73,8 @@ def _change(shown: Shown, name: str, key: str, *, forest: bool) -> None:
     beside = tradeoff.quality_texts(shown.flat, shown.found.decides.quality) if metric(name).kind == "speed" else {}
     st.subheader(words.escape(changes.headline(frame, name)))
     said = changes.describe(frame, name) + _points_text(shown, name)
-    show.chart(changes.changes(frame, name, dark=show.dark(), forest=forest, beside=beside), said, key, lambda: changes.table(frame, name))
+    figure = changes.changes(frame, name, dark=show.dark(), forest=forest, beside=beside)
+    show.chart(figure, said, key, lambda: changes.table(frame, name), drawn=frame)
 
 
 def distributions(shown: Shown) -> None:
@@ -86,7 +87,8 @@ def distributions(shown: Shown) -> None:
     frame = samples.sample_frame(reading.samples_of(shown.found), name, at)
     st.subheader(words.escape(sample_title(frame, name)))
     said = samples.describe(frame) + _points_text(shown, name)
-    show.chart(samples.sample_strips(frame, name, dark=show.dark()), said, "chart_samples", lambda: samples.table(frame, name))
+    figure = samples.sample_strips(frame, name, dark=show.dark())
+    show.chart(figure, said, "chart_samples", lambda: samples.table(frame, name), drawn=frame)
 
 
 def sweeps(shown: Shown) -> None:
@@ -104,7 +106,7 @@ def sweeps(shown: Shown) -> None:
     figure = scaling.scaling(frame, key, name, dark=show.dark(), capacity=shown.capacity, bands=True)
     st.subheader(words.escape(sweep_title(frame, key, name, shown.conditions)))
     said = f"{scaling.describe(frame, key, name)} Bands and bars: {_INTERVALS[0].lower()}{_INTERVALS[1:]}"
-    show.chart(figure, said, "chart_sweep", lambda: scaling.table(frame, key, name))
+    show.chart(figure, said, "chart_sweep", lambda: scaling.table(frame, key, name), drawn=frame)
 
 
 def memory_parts(shown: Shown) -> None:
@@ -114,12 +116,13 @@ def memory_parts(shown: Shown) -> None:
         return
     st.subheader(words.escape(memory_title(frame, shown.conditions)))
     said = f"{memory.describe(frame)} {_INTERVALS}"
-    show.chart(memory.memory_bars(frame, dark=show.dark(), capacity=shown.capacity), said, "chart_memory", lambda: memory.table(frame))
+    figure = memory.memory_bars(frame, dark=show.dark(), capacity=shown.capacity)
+    show.chart(figure, said, "chart_memory", lambda: memory.table(frame), drawn=frame)
     split = training_memory.split_frame(shown.flat, None, training_memory.predictions(shown.found.record))
     if len(split):
         st.subheader("What holds it at the peak of a step")
         figure = training_memory.split_bars(split, dark=show.dark())
-        show.chart(figure, training_memory.describe(split), "chart_split", lambda: training_memory.split_table(split))
+        show.chart(figure, training_memory.describe(split), "chart_split", lambda: training_memory.split_table(split), drawn=split)
 
 
 def quality(shown: Shown) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import experiment_body, frozen, links, pages, share, store, words
+from dashboard.comparing import body
 from engine.snapshot import Snapshot, TamperedError
 
 
@@ -40,6 +41,9 @@ def _into_address(snapshot: Snapshot) -> None:
 
 
 def _draw(snapshot: Snapshot) -> None:
+    if snapshot.page == "compare":
+        body.frozen(snapshot)
+        return
     for experiment_id in snapshot.records:
         record = store.record(experiment_id)
         assert record is not None

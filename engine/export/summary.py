@@ -5,8 +5,7 @@ Both hold what did not fit, failed or was not measured, with status and reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.analysis import Row
@@ -19,7 +18,7 @@ from engine.record import Record, imported_from
 from engine.specs import TechniqueSpec, default_name
 from engine.variant_ref import VariantRef
 
-_LONG = columns(
+LONG = columns(
     variant_id="text", variant="text", stack="text", baseline="flag", metric="text", label="text", unit="text", kind="text", point="point",
     status="text", reason="text", value="number", low="number", high="number", n_rounds="count", n_samples="count", ratio="number",
     ci_low="number", ci_high="number", verdict="text",
@@ -28,7 +27,7 @@ _WIDE = columns(
     variant_id="text", variant="text", stack="text", baseline="flag", status="text", reason="text", runs="count",
     runs_succeeded="count", point="point",
 )  # fmt: skip
-_OF_ROW = frozenset(f.name for f in fields(Row))
+_OF_VARIANT = ("variant_id", "variant", "stack", "baseline")
 
 
 def long(record: Record, rows: Sequence[Row], link: str | None = None) -> Table:
@@ -36,7 +35,7 @@ def long(record: Record, rows: Sequence[Row], link: str | None = None) -> Table:
 
     value, low, high: in the metric's SI unit, which its name ends in. ratio: variant / baseline.
     """
-    return Table((*provenance.FIRST, *_LONG, *provenance.LAST), _long_rows(record, rows, link))
+    return Table((*provenance.FIRST, *LONG, *provenance.LAST), _long_rows(record, rows, link))
 
 
 def _long_rows(record: Record, rows: Sequence[Row], link: str | None) -> Iterator[list[Any]]:
@@ -44,8 +43,16 @@ def _long_rows(record: Record, rows: Sequence[Row], link: str | None) -> Iterato
     ends = {position: provenance.last(record, position) for position in range(len(record["variants"]))}
     variants = [_of_variant(record, position) for position in range(len(record["variants"]))]
     for row in rows:
-        middle = [getattr(row, c.name) if c.name in _OF_ROW else variants[row.position][c.name] for c in _LONG]
-        yield [*start, *middle, *ends[row.position]]
+        yield [*start, *_cells(variants[row.position], row), *ends[row.position]]
+
+
+def cells(record: Record, position: int, row: Row) -> list[Any]:
+    """Values of LONG of one row, whatever position and name it has there, for the variant at this position of its own record."""
+    return _cells(_of_variant(record, position), row)
+
+
+def _cells(variant: Mapping[str, Any], row: Row) -> list[Any]:
+    return [variant[c.name] if c.name in _OF_VARIANT else getattr(row, c.name) for c in LONG]
 
 
 Found = tuple[Record, Sequence[Row], str | None, str | None]

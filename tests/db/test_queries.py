@@ -146,3 +146,11 @@ def test_logs_are_read_one_by_one(db: Engine) -> None:
 @pytest.mark.parametrize("text", ["smollm2-135m", "llama-7b", "local:mine", f"hub:org/name@{'0' * 40}"])
 def test_models_are_named_as_people_write_them(text: str) -> None:
     assert model_name({"model": ModelSpec.model_validate(text).model_dump()}) == text
+
+
+def test_tokens_of_many_experiments_are_those_of_each(db: Engine) -> None:
+    experiment = enqueue(db)
+    assert queries.change_tokens(db, [experiment, "not-there"]) == {
+        experiment: queries.change_token(db, experiment), "not-there": queries.change_token(db, "not-there"),
+    }  # fmt: skip
+    assert queries.change_token(db, experiment) != queries.change_token(db, "not-there")
