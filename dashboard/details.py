@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import streamlit as st
 
 from dashboard import pages, permissions, show, store, tables, words
-from db import queries, queue
-from engine import export, settings
+from db import queue
 from engine.answers import red_flags as checks
 from engine.metrics import METRICS
 from engine.presets import parse_spec, to_yaml
-from engine.record import Record
+from engine.record import Record, imported_from
 
 _SEVERITY = {"warning": "▲ warning", "note": "• note", "idea": "+ idea"}
 
@@ -41,7 +39,7 @@ def runs(record: Record) -> None:
     if names:
         first_failed = next((i for i, r in enumerate(r for r in record["runs"] if r["id"] in names) if r["status"] == "failed"), 0)
         chosen = st.selectbox("Log of", list(names), index=first_failed, format_func=lambda i: names[i], key="log_of")
-        st.code(queries.log_tail(store.database(), int(chosen)) or "It printed nothing.", language=None, wrap_lines=True, height=240)
+        st.code(store.log_tail(record, int(chosen)) or "It printed nothing.", language=None, wrap_lines=True, height=240)
 
 
 def evidence(record: Record) -> None:
@@ -88,40 +86,22 @@ def _drifts(record: Record, run: dict[str, Any]) -> str | None:
     return f"{record['variants'][run['variant']]['name']}, round {run['round'] + 1}: {changes}" if changes else None
 
 
-def share(record: Record, link: str) -> None:
-    """The link, the files, and how to run it again elsewhere."""
-    experiment_id = record["experiment"]["id"]
-    st.markdown("Link to this view. Whoever can open this installation can open it.")
-    st.code(link, language=None, wrap_lines=True)
-    plain = settings.experiment_link(experiment_id)
-    with st.container(horizontal=True):
-        _download("CSV", "csv", "text/csv", experiment_id, lambda r: export.summary_csv(r, plain))
-        _download("JSON", "json", "application/json", experiment_id, lambda r: export.summary_json(r, plain))
-        _download("All samples (CSV)", "samples.csv", "text/csv", experiment_id, export.samples_csv)
-        _download("Bundle", "bundle.json", "application/json", experiment_id, lambda r: json.dumps(r, allow_nan=False, indent=1))
+def reproduce(record: Record) -> None:
+    """The file and the command that measure it again elsewhere."""
+    if (tool := imported_from(record)) is not None:
+        st.markdown(words.escape(f"It was measured by {tool}; only that can run it again."))
+        return
     st.markdown("To run it again elsewhere, save this as `experiment.yaml`:")
     st.code(to_yaml(parse_spec(record["experiment"]["spec"])), language="yaml")
     st.code(".venv/bin/python -m engine run experiment.yaml", language="bash")
-
-
-def _download(label: str, ending: str, media_type: str, experiment_id: str, write: Any) -> None:
-    db = store.database()
-
-    def content() -> bytes:  # called on click only: nothing is made for those who do not ask
-        record = queries.record(db, experiment_id, samples="all")
-        return str(write(record)).encode() if record is not None else b""
-
-    st.download_button(
-        label, content, file_name=f"experiment_{experiment_id}.{ending}", mime=media_type, key=f"download_{ending}",
-        icon=":material/download:", on_click="ignore",
-    )  # fmt: skip
 
 
 def actions(record: Record) -> None:
     """Run it again with changes; delete it."""
     experiment = record["experiment"]
     with st.container(horizontal=True):
-        pages.link("new_experiment", "Run it again, with changes", {"from": experiment["id"]}, icon=":material/replay:")
+        if imported_from(record) is None:
+            pages.link("new_experiment", "Run it again, with changes", {"from": experiment["id"]}, icon=":material/replay:")
         if experiment["source"] != "reference":  # those come back at the next start
             with st.popover("Delete", icon=":material/delete:"):
                 st.markdown("This deletes the experiment with all its measurements. Its link will no longer work.")

@@ -39,6 +39,12 @@ def experiment_id(params: Mapping[str, str], name: str = "id") -> str | None:
     return value if value is not None and _ID.fullmatch(value) else None
 
 
+def experiment_ids(params: Mapping[str, str], name: str = "from", most: int = 12) -> list[str]:
+    """Ids that could exist, each once and in order; what cannot be one is left out."""
+    found = dict.fromkeys(piece for piece in params.get(name, "").split(",") if _ID.fullmatch(piece))
+    return list(found)[:most]
+
+
 def variants(params: Mapping[str, str], name: str = "variants") -> RefList:
     """The variants that an address names; what cannot be a reference stands in `malformed`."""
     return variant_ref.read(params.get(name, ""))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashboard.words import escape
+from engine import settings
 
 _VIEWS = Path(__file__).with_name("views")
 # file, title, address, icon, shown in the menu, what it is
@@ -20,20 +22,28 @@ _PAGES = {
     "queue": ("Queue", "queue", ":material/pending_actions:", True, "What runs and what waits; cancel it here."),
     "experiments": ("Experiments", "experiments", ":material/list:", True, "All experiments, newest first."),
     "compare": ("Compare", "compare", ":material/compare_arrows:", True, "Variants of any experiments, side by side."),
+    "reports": ("Reports", "reports", ":material/summarize:", True, "Saved views, frozen snapshots, and reports to download."),
     "catalogue": ("Catalogue", "catalogue", ":material/menu_book:", True, "Every technique, workload and metric, and how it works."),
     "claims": ("Claims", "claims", ":material/fact_check:", True, "What the chapter claims, and what was measured."),
     "experiment": ("Experiment", "experiment", ":material/science:", False, "One experiment: verdicts, charts, samples, downloads."),
+    "view": ("View", "view", ":material/bookmark:", False, "A saved view or a frozen snapshot, by its link."),
 }
 
 
 def all_pages() -> list[st.Page]:
-    """For st.navigation. The page of one experiment is in the menu only while it is looked at, for it needs an id."""
+    """For st.navigation. A page that needs an id is in the menu only while it is looked at."""
+    here = (st.context.url or "").rstrip("/").rpartition("/")[2]
     looked_at = "id" in st.query_params
     return [
         st.Page(_path(name), title=title, url_path=address or None, icon=icon, default=not address, help=text,
-                visibility="visible" if shown or (looked_at and name == "experiment") else "hidden")
+                visibility="visible" if shown or (looked_at and here == address) else "hidden")
         for name, (title, address, icon, shown, text) in _PAGES.items()
     ]  # fmt: skip
+
+
+def exists(name: str) -> bool:
+    """Whether there is a page of this name; one that was saved by another version may name another."""
+    return name in _PAGES
 
 
 def link(name: str, label: str, params: Mapping[str, str] | None = None, icon: str | None = None) -> None:
@@ -44,6 +54,12 @@ def link(name: str, label: str, params: Mapping[str, str] | None = None, icon: s
 def go(name: str, params: Mapping[str, str] | None = None) -> None:
     """Leave this page for another."""
     st.switch_page(_path(name), query_params=dict(params or {}))
+
+
+def url(name: str, params: Mapping[str, str] | None = None) -> str:
+    """The full address of a page, for others."""
+    address = f"{settings.public_base_url()}/{_PAGES[name][1]}"
+    return f"{address}?{urlencode(params)}" if params else address
 
 
 def into_address(names: Sequence[str], params: Mapping[str, str]) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import show, words
+from dashboard import pictures, show, words
 from dashboard.charts import profile as charts
 from engine import settings
 from engine.metrics import format_bytes, format_seconds
-from engine.profiles import Profile, read_profile, trace_file
+from engine.profiles import Profile, trace_file
 from engine.record import Record
 
 
 def section(record: Record) -> None:
     """Nothing where no profile was asked for. A variant without one says why."""
-    runs = {record["variants"][r["variant"]]["name"]: r for r in record["runs"] if r["kind"] == "profile"}
-    if not runs:
+    read = pictures.profiles(record)
+    if not read:
         return
     st.header("Where the time goes", divider="gray")
-    read = {name: read_profile(run) for name, run in runs.items()}
     found = {name: p for name, p in read.items() if isinstance(p, Profile)}
     for name, why in read.items():
         if isinstance(why, str):
@@ -26,11 +25,8 @@ def section(record: Record) -> None:
     if not found:
         return
     st.caption("From a run of its own: a profiler slows what it watches, so compare shares, not seconds, and none of this with the speeds above.")
-    shares = charts.share_frame(found)
-    if len(shares):
-        device = next(p.device for p in found.values() if p.shares)
-        bars = charts.share_bars(shares, dark=show.dark())
-        show.chart(bars, charts.describe_shares(shares, device), "profile_shares", lambda: charts.share_table(shares))
+    if (shares := pictures.profile_shares(found, dark=show.dark())) is not None:
+        show.picture(shares, "profile_shares")
     name = str(st.selectbox("Operators of", list(found), key="profile_of"))
     _operators(name, found[name])
     _trace(record["experiment"]["id"], list(found).index(name), found[name])

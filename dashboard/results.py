@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import show, store, tables, words
-from dashboard.charts import memory, samples, scaling, tradeoff
-from dashboard.charts.style import family_of
+from dashboard import pictures, show, store, tables, words
+from dashboard.charts import tradeoff
 from dashboard.links import ChartView
 from engine.cells import NOT_MEASURED
 from engine.control import UNRELIABLE
@@ -18,32 +17,9 @@ from engine.decisive import Decisive, decisive
 from engine.flips import flips
 from engine.looks import answered
 from engine.metrics import METRICS
-from engine.record import Record, control_position, device_memory_bytes
-from engine.tradeoff import wide
+from engine.record import Record
 
 _NOTICEABLE_SHARE = 0.1
-
-
-def axes(summary: pd.DataFrame, decides: Decisive) -> list[str]:
-    """Metrics that can be an axis, in the order of the metric table."""
-    there = set(summary["metric"])
-    return [name for name in METRICS if name in there] or list(decides.axes)
-
-
-def points(summary: pd.DataFrame, decides: Decisive) -> list[str]:
-    """Labels of the points that the deciding speed was measured at, in the order of measuring."""
-    return list(dict.fromkeys(summary[summary["metric"] == decides.speed]["point_label"]))
-
-
-def default_axes(summary: pd.DataFrame, decides: Decisive) -> tuple[str, str]:
-    """Memory across and speed up, where they are there."""
-    known = axes(summary, decides)
-    x, y = (name if name in known else known[0] for name in decides.axes)
-    return x, y
-
-
-def families(record: Record) -> dict[str, str]:
-    return {v["name"]: family_of(v["stack"]) for v in record["variants"]}
 
 
 def status(record: Record) -> str:
@@ -66,49 +42,22 @@ def control(summary: pd.DataFrame) -> None:
 
 
 def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) -> None:
-    """The scatter of two metrics, what it says in words, and the qualities that belong to its speeds on hover."""
-    summary = _without_control(record, summary)
-    chosen = wide(summary, view.x, view.y, x_point=_at(summary, view.x, view.point), y_point=_at(summary, view.y, view.point))
-    figure = tradeoff.tradeoff(
-        chosen, view.x, view.y, families(record), dark=show.dark(), beside=tradeoff.quality_texts(summary, decisive(record).quality),
-        capacity=device_memory_bytes(record),
-    )  # fmt: skip
-    show.chart(figure, tradeoff.describe(chosen, view.x, view.y), key, lambda: tradeoff.table(chosen, view.x, view.y))
-
-
-def _without_control(record: Record, summary: pd.DataFrame) -> pd.DataFrame:
-    """The baseline measured a second time is no choice, and nothing to compare qualities with."""
-    return summary[summary["position"] != control_position(record)]
-
-
-def _at(summary: pd.DataFrame, metric: str, point: str | None) -> str | None:
-    """A metric that does not have the point is shown at its own first one."""
-    return point if point in set(summary[summary["metric"] == metric]["point_label"]) else None
+    show.picture(pictures.trade_off(record, summary, view, dark=show.dark()), key)
 
 
 def scaling_charts(record: Record, summary: pd.DataFrame, decides: Decisive) -> None:
-    """Deciding metrics and memory over the one number that the points differ in, a time first.
-
-    Nothing where the speed was not measured at several points.
-    """
-    _, key = scaling.scaling_frame(summary, decides.speed)
-    if key is None:
+    """Deciding metrics and memory over the one number that the points differ in. Nothing where the speed was not measured at several."""
+    known, first = pictures.scaled(summary, decides)
+    if not known:
         return
     st.header("Scaling", divider="gray")
-    offered = dict.fromkeys([*decides.names, *(name for name, metric in METRICS.items() if metric.kind == "memory")])
-    known = [name for name in offered if scaling.scaling_frame(summary, name)[1] == key]
-    first = next((n for n in known if METRICS[n].kind == "speed" and METRICS[n].higher_is_better is False), known[0])
-    name = str(st.segmented_control("Over length", known, default=first, required=True, key="scaling_metric",
-                                    format_func=lambda n: METRICS[n].label, label_visibility="collapsed") or first)  # fmt: skip
-    frame, _ = scaling.scaling_frame(summary, name)
-    figure = scaling.scaling(frame, key, name, dark=show.dark(), capacity=device_memory_bytes(record))
-    show.chart(figure, scaling.describe(frame, key, name), "scaling", lambda: scaling.table(frame, key, name))
+    name = st.segmented_control("Over length", known, default=first, required=True, key="scaling_metric",
+                                format_func=lambda n: METRICS[n].label, label_visibility="collapsed") or first  # fmt: skip
+    show.picture(pictures.over_length(record, summary, str(name), dark=show.dark()), "scaling")
 
 
 def memory_chart(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:
-    frame = memory.memory_frame(summary, point)
-    figure = memory.memory_bars(frame, dark=show.dark(), capacity=device_memory_bytes(record))
-    show.chart(figure, memory.describe(frame), key, lambda: memory.table(frame))
+    show.picture(pictures.memory_bars(record, summary, point, dark=show.dark()), key)
 
 
 def raw_samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
@@ -126,7 +75,7 @@ def quality(record: Record, summary: pd.DataFrame) -> None:
     if not summary["kind"].isin(("quality", "fidelity")).any():
         st.markdown("Quality: not measured in this experiment.")
         return
-    show.table(tables.fidelity(_without_control(record, summary)), "Quality of every variant, and how like the baseline it is.", "fidelity")
+    show.table(tables.fidelity(pictures.without_control(record, summary)), "Quality of every variant, and how like the baseline it is.", "fidelity")
     st.caption("Divergence and agreement say how like the baseline a variant answers. They are not accuracy.")
     with_samples = store.record(record["experiment"]["id"], "quality")
     if with_samples is not None and (found := flips(with_samples)):
@@ -140,9 +89,7 @@ def quality(record: Record, summary: pd.DataFrame) -> None:
 def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
     record = store.record(experiment_id, "all")
     if record is not None:
-        frame = samples.sample_frame(record, metric, point)
-        figure = samples.sample_strips(frame, metric, dark=show.dark())
-        show.chart(figure, samples.describe(frame), key, lambda: samples.table(frame, metric))
+        show.picture(pictures.sample_strips(record, metric, point, dark=show.dark()), key)
 
 
 def verdict_table(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:
@@ -156,7 +103,7 @@ def verdict_table(record: Record, summary: pd.DataFrame, point: str | None, key:
 
 def best_so_far(record: Record, summary: pd.DataFrame, decides: Decisive) -> None:
     """Three answers, each with the quality that it costs: smallest, fastest, and fastest of those that keep the quality."""
-    summary = summary[summary["position"] != control_position(record)]  # the baseline again is no other choice
+    summary = pictures.without_control(record, summary)
     speed, memory_rows = (tables.at_point(summary, name, None) for name in (decides.speed, decides.memory))
     quality = tradeoff.quality_texts(summary, decides.quality)
     answers = [("Smallest", memory_rows), ("Fastest", speed)]

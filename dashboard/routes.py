@@ -1,11 +1,10 @@
-"""HTTP routes beside the pages, for other programs: health, and an experiment as CSV or JSON. They only read.
+"""HTTP routes beside the pages, for other programs: health, and the files of export_routes.py. They only read.
 
 The functions are synchronous, so that a slow query takes a thread and not the event loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Engine
@@ -14,13 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dashboard import links
+from dashboard import export_routes
+from dashboard.export_routes import NO_STORE
 from db import queries
-from engine import export, settings
-from engine.record import Record
+from engine import settings
 
 # dashboard.store is imported when the first request comes: at the top it would be before the runtime that its caches ask for
-_NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def health(request: Request) -> Response:
@@ -35,29 +33,6 @@ def health(request: Request) -> Response:
         return _json({"status": "error", "reason": store.reason(error)}, 503)
 
 
-def experiment_csv(request: Request) -> Response:
-    return _export(request, "csv", "text/csv; charset=utf-8", export.summary_csv)
-
-
-def experiment_json(request: Request) -> Response:
-    return _export(request, "json", "application/json", export.summary_json)
-
-
-def _export(request: Request, ending: str, media_type: str, write: Callable[[Record, str | None], str]) -> Response:
-    from dashboard import store
-
-    wanted = links.experiment_id(request.path_params)
-    try:
-        record = queries.record(_database(), wanted) if wanted else None
-        if record is None or wanted is None:
-            return _json({"error": "there is no such experiment; it may have been deleted"}, 404)
-        body = write(record, settings.experiment_link(wanted))
-    except (ValueError, SQLAlchemyError) as error:
-        return _json({"error": store.reason(error)}, 503)
-    headers = _NO_STORE | {"Content-Disposition": f'attachment; filename="experiment_{wanted}.{ending}"'}
-    return Response(body, media_type=media_type, headers=headers)
-
-
 def _database() -> Engine:
     from dashboard import store
 
@@ -65,11 +40,10 @@ def _database() -> Engine:
 
 
 def _json(content: dict[str, Any], status: int = 200) -> JSONResponse:
-    return JSONResponse(content, status, headers=_NO_STORE)
+    return JSONResponse(content, status, headers=NO_STORE)
 
 
 ROUTES = [
     Route("/api/v1/health", health),
-    Route("/api/v1/experiments/{id}.csv", experiment_csv),
-    Route("/api/v1/experiments/{id}.json", experiment_json),
+    *export_routes.ROUTES,
 ]

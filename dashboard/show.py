@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import store, words
 from dashboard.charts.style import CONFIG
+from dashboard.pictures import Picture
 
 
 def dark() -> bool:
@@ -32,6 +33,11 @@ def chart(figure: go.Figure, description: str, key: str, twin: Callable[[], pd.D
     if drawer.open:
         with drawer:
             table(twin(), f"The chart above as a table. {description}", f"{key}_table")
+
+
+def picture(picture: Picture, key: str, *, open_twin: bool = False) -> None:
+    """A chart of dashboard/pictures.py."""
+    chart(picture.figure, picture.words, key, picture.twin, open_twin=open_twin)
 
 
 def table(frame: pd.DataFrame, description: str, key: str, **options: Any) -> None:

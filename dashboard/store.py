@@ -6,7 +6,7 @@ Nothing else in the dashboard opens the database. Writes are engine.api and db.q
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,14 +14,17 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import listing, open_runs, queries
+from dashboard import frozen
+from db import listing, open_runs, queries, saved
 from db.filter import Filter
 from db.session import connect, migrate
 from engine import analysis, api, doctor, settings
 from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
+from engine.export.samples import samples as sample_table
 from engine.record import Record
+from engine.snapshot import Snapshot, thaw
 from engine.variant_ref import VariantRef
 
 ADVISED_BY = 200
@@ -62,7 +65,9 @@ def reason(error: Exception) -> str:
 
 
 def token(experiment_id: str | None = None) -> str:
-    """Cheap; see db.queries.change_token."""
+    """Cheap; see db.queries.change_token. A snapshot never changes."""
+    if experiment_id is not None and (held := frozen.snapshot()) is not None:
+        return f"frozen {held.id}"
     return queries.change_token(database(), experiment_id)
 
 
@@ -73,8 +78,20 @@ def record(experiment_id: str, samples: str = "none") -> Record | None:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _record(url: str, experiment_id: str, samples: Any, token: str) -> Record | None:
-    # perplexity's intervals pair samples, so summaries need those of the quality runs at least
+    return _load(url, experiment_id, samples)
+
+
+def _load(url: str, experiment_id: str, samples: Any) -> Record | None:
+    """From the snapshot that is shown, with all its samples, or from the database."""
+    if (held := frozen.snapshot()) is not None:
+        return held.records.get(experiment_id)
     return queries.record(open_database(url), experiment_id, samples=samples)
+
+
+def rows(found: Record) -> Sequence[analysis.Row]:
+    """As they were computed when the snapshot was made that is shown; else computed now."""
+    held = frozen.snapshot()
+    return analysis.rows(found) if held is None else held.rows[found["experiment"]["id"]]
 
 
 def summary(experiment_id: str) -> pd.DataFrame:
@@ -84,9 +101,9 @@ def summary(experiment_id: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
-    found = queries.record(open_database(url), experiment_id, samples="quality")
+    found = _load(url, experiment_id, "quality")  # perplexity's intervals pair samples
     assert found is not None, "asked for only after `record` was not None"
-    return analysis.summary(found)
+    return analysis.frame(rows(found))
 
 
 def experiments(wanted: Filter) -> pd.DataFrame:
@@ -136,14 +153,51 @@ def explained(experiment_id: str) -> tuple[list[Why], list[Interaction]]:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _explained(url: str, experiment_id: str, token: str) -> tuple[list[Why], list[Interaction]]:
-    found = queries.record(open_database(url), experiment_id, samples="quality")
+    found = _load(url, experiment_id, "quality")
     assert found is not None, "asked for only after `record` was not None"
-    return explain(found, analysis.rows(found)), interactions(found)
+    return explain(found, rows(found)), interactions(found)
+
+
+def sample_rows(experiment_id: str) -> int:
+    """How many rows the table of its raw samples has."""
+    return _sample_rows(settings.database_url(), experiment_id, token(experiment_id))
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _sample_rows(url: str, experiment_id: str, token: str) -> int:
+    if (held := frozen.snapshot()) is not None:
+        return sum(1 for _ in sample_table(held.records[experiment_id]).rows)
+    return queries.count_samples(open_database(url), experiment_id)
+
+
+def log_tail(record: Record, run_id: int) -> str:
+    """The last lines that a run of this record printed. A snapshot has those of runs that went wrong."""
+    if frozen.snapshot() is None:
+        return queries.log_tail(database(), run_id)
+    return next((run["log_tail"] or "" for run in record["runs"] if run["id"] == run_id), "")
+
+
+def saved_view(view_id: str) -> dict[str, Any] | None:
+    return saved.view(database(), view_id)
+
+
+def snapshot(snapshot_id: str) -> Snapshot | None:
+    """One that is checked each time it is shown; None if there is none. Raises engine.snapshot.TamperedError."""
+    row = saved.snapshot(database(), snapshot_id)
+    return None if row is None else _thawed(row)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)  # by all that is in the row: what was changed since is another row, and checked
+def _thawed(row: dict[str, Any]) -> Snapshot:
+    return thaw(row)
 
 
 def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]]:
     """{reference: title, name, baseline} of those that exist, in one small query; the others are missing."""
     wanted = set(refs)
+    if (held := frozen.snapshot()) is not None:
+        there = {VariantRef(key, i): {"title": r["experiment"]["title"], **v} for key, r in held.records.items() for i, v in enumerate(r["variants"])}
+        return {ref: v for ref, v in there.items() if ref in wanted}
     found = {VariantRef(v["experiment"], v["position"]): v for v in queries.variants(database(), {ref.experiment for ref in wanted})}
     return {ref: v for ref, v in found.items() if ref in wanted}
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import show
-from dashboard.charts import loss, training_memory
+from dashboard import pictures, show
+from dashboard.charts import loss
 from engine.record import Record
 
 
 def memory_split(record: Record, summary: pd.DataFrame, point: str | None) -> None:
     """Below the memory chart; nothing where no step was taken apart."""
-    frame = training_memory.split_frame(summary, point, training_memory.predictions(record))
-    if frame.empty:
-        return
-    st.subheader("What holds it at the peak of a step")
-    bars = training_memory.split_bars(frame, dark=show.dark())
-    show.chart(bars, training_memory.describe(frame), "memory_split", lambda: training_memory.split_table(frame), open_twin=True)
+    picture = pictures.memory_split(record, summary, point, dark=show.dark())
+    if picture is not None:
+        st.subheader("What holds it at the peak of a step")
+        show.picture(picture, "memory_split", open_twin=True)
 
 
 def loss_curves(record: Record, summary: pd.DataFrame) -> None:
@@ -28,5 +26,7 @@ def loss_curves(record: Record, summary: pd.DataFrame) -> None:
     st.header("Loss", divider="gray")
     chosen = st.segmented_control("Over", list(loss.OVER), default="tokens", required=True, key="loss_over",
                                   format_func=loss.OVER.__getitem__, label_visibility="collapsed") or "tokens"  # fmt: skip
-    show.chart(loss.loss_lines(frame, chosen, dark=show.dark()), loss.describe(frame, chosen), "loss", lambda: loss.table(frame))
+    picture = pictures.loss_lines(record, chosen, dark=show.dark())
+    assert picture is not None
+    show.picture(picture, "loss")
     show.table(loss.loss_table(frame, summary, record), "What each variant was trained on and what came of it.", "loss_results")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import show, store, tables, words
+from engine.answers.explain import said
 from engine.answers.outputs import Output, outputs
 from engine.record import Record
 from engine.registry import discover
@@ -17,13 +18,12 @@ def section(record: Record) -> None:
     if any(w.regimes for w in explained):
         show.table(tables.regimes(explained), "What limits each phase of each variant, with its shares of the ceilings.", "regimes")
         st.caption(words.LIMIT_HELP)
-    said = [w.facts if w.regimes else w.sentences for w in explained]
-    common = [s for s in said[0] if len(said) > 1 and all(s in other for other in said)]
+    common, own = said(explained)
     if common:
         st.caption(words.escape(f"All variants: {' '.join(common)}"))
-    for why, sentences in zip(explained, said, strict=True):
-        if own := [s for s in sentences if s not in common]:
-            st.markdown(f"**{words.escape(why.variant)}**  \n{words.escape(' '.join(own))}")
+    for variant, sentences in own.items():
+        if sentences:
+            st.markdown(f"**{words.escape(variant)}**  \n{words.escape(' '.join(sentences))}")
     if found:
         st.subheader("Interactions")
         show.table(tables.interactions(found), "Pairs of changes: each alone, their product, and both measured together.", "interactions")

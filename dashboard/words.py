@@ -11,6 +11,7 @@ import string
 from typing import Any
 
 from engine.metrics import METRICS
+from engine.record import Record
 
 NOT_MEASURED = "not measured"
 
@@ -128,6 +129,15 @@ def parameters_text(count: int | None) -> str:
 def moment_text(iso: str | None) -> str:
     """'2026-01-02T03:04:05Z' -> '2026-01-02 03:04 UTC'."""
     return f"{iso[:10]} {iso[11:16]} UTC" if iso else ""
+
+
+def facts(record: Record) -> list[str]:
+    """What was measured, in a few words each: model, device, rounds, when."""
+    experiment, spec = record["experiment"], record["experiment"]["spec"]
+    return [
+        f"{spec['model']['source']} model {spec['model']['name']}", experiment["bound_device"] or experiment["device"],
+        f"{spec['rounds']} round{'s' * (spec['rounds'] != 1)}", moment_text(experiment["created_at"]),
+    ]  # fmt: skip
 
 
 def run_status(run: dict[str, Any]) -> str:

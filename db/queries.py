@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
-from sqlalchemy import Connection, Engine, func, select, true
+from sqlalchemy import Connection, Engine, case, func, select, true
 
 from db.session import now, reading
 from db.tables import Environment, Experiment, Measurement, Run, Scheduler, Variant
@@ -148,6 +148,16 @@ def log_tail(db: Engine, run_id: int) -> str:
     """The last lines that a run printed; empty if it printed nothing."""
     with reading(db) as connection:
         return connection.execute(select(Run.__table__.c.log_tail).where(Run.id == run_id)).scalar() or ""
+
+
+def count_samples(db: Engine, experiment_id: str) -> int:
+    """How many rows the table of an experiment's raw samples has: one per sample, and one for each point or run that gave none."""
+    raw = func.json_array_length(Measurement.samples) + func.json_array_length(Measurement.warmups)
+    rows = func.sum(case((raw > 0, raw), else_=1))
+    # a run without a measurement joins to one row of nulls, whose length is null: also one row
+    counted = select(rows).select_from(Run).outerjoin(Measurement, Measurement.run_id == Run.id).where(Run.experiment_id == experiment_id)
+    with reading(db) as connection:
+        return int(connection.execute(counted).scalar() or 0)
 
 
 def iso(moment: datetime | None) -> str | None:

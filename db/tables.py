@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, String, Text, false
+from sqlalchemy import JSON, BigInteger, DateTime, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -155,3 +155,36 @@ class Scheduler(Base):
     """{device id: {technique: reason or null}}"""
     seen_at: Mapped[datetime] = mapped_column(default=utc_now)
     """Database-side display time of the last beat; liveness is judged by `beat` moving."""
+
+
+class SavedView(Base):
+    """An address of a page under a name: it shows what is there when it is opened."""
+
+    __tablename__ = "saved_views"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Public, unguessable; links carry it, so the name may change."""
+    name: Mapped[str] = mapped_column(String(200))
+    page: Mapped[str] = mapped_column(String(32))
+    params: Mapped[dict[str, Any]]
+    """{parameter of the address: text}"""
+    variants: Mapped[int] = mapped_column(Integer)
+    """How many it showed when it was saved; for lists."""
+    owner: Mapped[str | None] = mapped_column(String(120))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Snapshot(Base):
+    """What a page showed at a moment. Nothing updates a row; the columns beside `document` repeat it for lists."""
+
+    __tablename__ = "snapshots"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Made from the content's hash (engine/snapshot.py): a link says what it must find."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    document: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    name: Mapped[str] = mapped_column(String(200))
+    page: Mapped[str] = mapped_column(String(32))
+    variants: Mapped[int] = mapped_column(Integer)
+    owner: Mapped[str | None] = mapped_column(String(120))
+    created_at: Mapped[datetime]

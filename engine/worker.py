@@ -17,6 +17,7 @@ import traceback  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, Any  # noqa: E402
 
+from engine.code_version import commit  # noqa: E402
 from engine.devices import Device  # noqa: E402
 from engine.drift import drifting  # noqa: E402
 from engine.environments import CORE  # noqa: E402
@@ -103,7 +104,7 @@ def _measured(
         traceback.print_exc()
         status = Status.OUT_OF_MEMORY if is_out_of_memory(error) else Status.FAILED
         result |= {"status": status, "reason": f"{type(error).__name__}: {error}"[:2000]}
-    result["details"] |= meter.details | surroundings.facts()
+    result["details"] |= meter.details | surroundings.facts() | {"code": commit()}  # asked at the end: it starts a process
     if spec.kind is RunKind.SPEED and (found := drifting(meter.recorded)):
         result["details"]["drifting"] = found
     return result["status"] is Status.SUCCEEDED and not any(m.status is Status.OUT_OF_MEMORY for m in meter.recorded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboard import first_run, headlines, links, live, pages, results, show, store, words
+from dashboard import first_run, headlines, links, live, pages, pictures, results, show, store, words
 from db.filter import Filter
 from engine.answers.headlines import headlines as answers
 from engine.decisive import decisive
@@ -56,7 +56,7 @@ def _behind(lead_id: str, point: str | None) -> None:
     """The chart and the table that the answers come from."""
     record, summary = store.record(lead_id), store.summary(lead_id)
     assert record is not None
-    x, y = results.default_axes(summary, decisive(record))
+    x, y = pictures.default_axes(summary, decisive(record))
     results.trade_off(record, summary, links.ChartView(x, y, point), "overview_tradeoff")
     results.verdict_table(record, summary, point, "overview_table")
     pages.link("advisor", "Ask with your own limits on memory, quality and speed")

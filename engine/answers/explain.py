@@ -56,6 +56,13 @@ def explain(record: Record, rows: Sequence[Row]) -> list[Why]:
     return [_why(record, position, rows, answers) for position in range(len(record["variants"]))]
 
 
+def said(explained: Sequence[Why]) -> tuple[list[str], dict[str, list[str]]]:
+    """(what holds for all variants, {variant: what else is said of it}): where a table says the limits, only the facts beside them."""
+    sentences = [w.facts if w.regimes else w.sentences for w in explained]
+    common = [s for s in sentences[0] if len(sentences) > 1 and all(s in other for other in sentences)] if sentences else []
+    return common, {w.variant: [s for s in own if s not in common] for w, own in zip(explained, sentences, strict=True)}
+
+
 def _why(record: Record, position: int, rows: Sequence[Row], answers: Sequence[Output]) -> Why:
     name = record["variants"][position]["name"]
     own = [r for r in rows if r.position == position]

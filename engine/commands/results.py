@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,26 +15,22 @@ from engine.terminal import AsJson, app, database
 @app.command()
 def export(
     experiment: str,
-    format: Annotated[str, typer.Option(help="csv, json, samples or bundle.")] = "csv",
+    format: Annotated[str, typer.Option(help="csv, json, parquet, variants, samples or bundle.")] = "csv",
     as_json: AsJson = False,
 ) -> None:
-    """Print an experiment: one row per variant x metric x point (csv, json), every sample (samples), or the bundle."""
+    """Print an experiment: a row per variant x metric x point (csv, json, parquet), per variant (variants), per sample (samples), or the bundle."""
     from db import queries
-    from engine import export as exports
     from engine import settings
+    from engine.export.files import FORMATS, Source, content
 
-    link = settings.experiment_link(experiment)
-    writers: dict[str, Callable[[dict[str, Any]], str]] = {
-        "csv": lambda r: exports.summary_csv(r, link), "json": lambda r: exports.summary_json(r, link), "samples": exports.samples_csv,
-        "bundle": lambda r: json.dumps(r, allow_nan=False, indent=1),
-    }  # fmt: skip
     chosen = "json" if as_json else format
-    if chosen not in writers:
-        raise ValueError(f"--format: {format!r} is not one of {', '.join(writers)}")
-    record = queries.record(database(), experiment, samples="quality" if chosen in ("csv", "json") else "all")
+    if chosen not in FORMATS:
+        raise ValueError(f"--format: {format!r} is not one of {', '.join(FORMATS)}")
+    record = queries.record(database(), experiment, samples=FORMATS[chosen].samples)
     if record is None:
         raise ValueError(f"experiment: there is no {experiment!r}; it may have been deleted")
-    sys.stdout.write(writers[chosen](record))
+    sys.stdout.buffer.write(content(chosen, Source(record, settings.experiment_link(experiment))))
+    sys.stdout.buffer.flush()
 
 
 @app.command(name="import")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def test_health_of_a_broken_database(own_data: Path, client: TestClient) -> None
 
 def test_csv_and_json_hold_the_same_rows(db: Engine, experiment: str, client: TestClient) -> None:
     answer = client.get(f"/api/v1/experiments/{experiment}.csv")
-    assert answer.headers["content-disposition"] == f'attachment; filename="experiment_{experiment}.csv"'
+    assert re.fullmatch(rf'attachment; filename="experiment_{experiment}_\d{{8}}T\d{{4}}Z.csv"', answer.headers["content-disposition"])
     rows = list(csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff"))))
     data = client.get(f"/api/v1/experiments/{experiment}.json").json()
     assert [(r["variant"], r["metric"], r["verdict"]) for r in rows] == [(d["variant"], d["metric"], d["verdict"]) for d in data]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import platform
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from engine.code_version import commit
 from engine.settings import REPOSITORY, data_dir
 from tests.records import build_record
 
@@ -64,6 +66,7 @@ def test_an_experiment_from_the_first_command_to_the_export(tmp_path: Path) -> N
     decode = [r for r in rows if r["metric"] == "decode_tokens_per_second"]
     assert [r["variant"] for r in decode] == ["float32", "bfloat16", "bnb_4bit"]
     assert all(float(r["value"]) > 0 and int(r["n_rounds"]) == 3 and r["unit"] == "tok/s" for r in decode)
+    assert {(r["model"], r["python"], r["commit"]) for r in rows} == {("tiny", platform.python_version(), commit() or "")}
     same = json.loads(engine("export", experiment["id"], "--format", "json").stdout)
     assert len(same) == len(rows) and {r["link"] for r in same} == {experiment["link"]}
     samples = list(csv.DictReader(io.StringIO(engine("export", experiment["id"], "--format", "samples").stdout.lstrip("\ufeff"))))
@@ -152,7 +155,7 @@ def test_without_json_people_get_a_table(tmp_path: Path) -> None:
         (["submit", "quickstart", "--model", "tiny-llama", "--device", "tpu"], "device: nothing offers 'tpu'; choose one of"),
         (["export", "nothing"], "there is no 'nothing'"),
         (["cancel", "nothing"], "there is no 'nothing'"),
-        (["export", "nothing", "--format", "xml"], "'xml' is not one of csv, json, samples, bundle"),
+        (["export", "nothing", "--format", "xml"], "'xml' is not one of csv, json, parquet, variants, samples, bundle"),
         (["import", "nothing.json"], "cannot read nothing.json"),
         (["fly"], "No such command 'fly'"),
     ],

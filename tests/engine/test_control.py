@@ -11,7 +11,7 @@ import yaml
 from engine.analysis import rows
 from engine.answers.document import document
 from engine.bundle import load_bundle, save_bundle
-from engine.export import summary_csv
+from engine.export.files import Source, content
 from engine.presets import parse_spec, to_yaml
 from engine.record import control_position, new_record
 from engine.specs import expand
@@ -95,7 +95,8 @@ def test_a_control_that_differs_makes_all_timings_unreliable_and_nothing_else(fa
     assert {r.reason for r in rows(record) if r.verdict == "unreliable"} == {reason}
     fast = next(v for v in document(record, None)["variants"] if v["name"] == "fast")
     assert {m["verdict"] for m in fast["metrics"] if m["metric"] == "ttft_seconds"} == {"unreliable"}
-    assert summary_csv(record).count(",unreliable") == 4 and reason in summary_csv(record)
+    exported = content("csv", Source(record)).decode()
+    assert exported.count(",unreliable,") == 4 and reason in exported
 
 
 def test_a_control_that_has_no_answer_refutes_nothing() -> None:

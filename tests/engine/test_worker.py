@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from engine import worker
+from engine.code_version import commit
 from engine.devices import Device, find_device
 from engine.executor import LocalExecutor
 from engine.measurement import Measurement, RunResult, Status
@@ -82,6 +83,7 @@ def test_speed_run(tmp_path: Path) -> None:
     assert found["kv_cache_bytes"].value == 2 * 2 * 2 * 16 * (16 + 6 - 1) * 4
     assert found["peak_memory_bytes"].value > found["weight_bytes"].value > 100_000
     assert found["bits_per_parameter"].value == pytest.approx(32, rel=0.001)
+    assert result.details["code"] == commit()
     assert result.evidence["float32"]["problem"] is None
     assert result.environment["packages"]["torch"] and result.environment["threads"] >= 1
 

@@ -10,7 +10,7 @@ from engine.answers.advice import Candidate, Group
 from engine.answers.advisor import advise, read
 from engine.answers.question import Question
 from engine.bundle import load_bundle
-from engine.export import summary_csv
+from engine.export.files import Source, content
 from engine.record import Record
 from engine.settings import REPOSITORY
 from tests.advisor_from_csv import Budget, answer, points
@@ -70,7 +70,7 @@ def test_the_advisor_and_a_script_on_the_csv_answer_alike(name: str) -> None:
     by_script = {}
     for record in RECORDS:
         if about(record, model, device):
-            text = summary_csv(record)
+            text = content("csv", Source(record)).decode()
             by_script |= {(record["experiment"]["id"], point): answer(text, budget, point) for point in points(text, budget)}
     assert advised == by_script
     assert any(a["ranked"] for a in advised.values()) and any(a["failed"] for a in advised.values()), "a question that asks nothing proves nothing"

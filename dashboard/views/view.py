@@ -1,0 +1,56 @@
+"""A saved view or a frozen snapshot by its link: the first goes on to its page, the second is shown as it was frozen."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import experiment_body, frozen, links, pages, share, store, words
+from engine.snapshot import Snapshot, TamperedError
+
+
+def main() -> None:
+    wanted = links.experiment_id(st.query_params)
+    view = store.saved_view(wanted) if wanted else None
+    if view is not None and pages.exists(view["page"]):
+        pages.go(view["page"], view["params"])
+    try:
+        snapshot = store.snapshot(wanted) if wanted else None
+    except TamperedError as error:
+        st.title("This snapshot was changed after it was frozen")
+        st.error(words.escape(f"It is not shown: {error}. Ask its owner for another one."), icon=":material/gpp_bad:")
+        return
+    if snapshot is None:
+        st.title("There is no such view")
+        st.info("It may have been deleted, or the link was cut off. An id has 22 letters, digits, - and _.")
+        pages.link("reports", "All saved views and snapshots")
+        return
+    _into_address(snapshot)
+    by = f" by {snapshot.owner}" if snapshot.owner else ""
+    text = f"{snapshot.name}: frozen on {words.moment_text(snapshot.created_at)}{by}. Shows the values of then. SHA-256 {snapshot.sha256}, verified."
+    st.info(words.escape(text), icon=":material/ac_unit:")
+    with frozen.showing(snapshot):
+        _draw(snapshot)
+
+
+def _into_address(snapshot: Snapshot) -> None:
+    """The first drawing in a session begins with what was frozen; from then on the address says what the visitor chose."""
+    if st.session_state.get("view_opened") != snapshot.id:
+        st.session_state["view_opened"] = snapshot.id
+        st.query_params.update({name: value for name, value in snapshot.params.items() if name != "id" and name not in st.query_params})
+
+
+def _draw(snapshot: Snapshot) -> None:
+    for experiment_id in snapshot.records:
+        record = store.record(experiment_id)
+        assert record is not None
+        experiment_body.header(record)
+        bar = st.container(horizontal=True)
+        shared = experiment_body.draw(record)
+        with bar:
+            share.dialog(shared)
+            share.downloads(shared)
+        pages.link("experiment", "The experiment as it is now", {"id": experiment_id})
+
+
+if __name__ == "__main__":
+    main()
