@@ -18,7 +18,8 @@ def unlike(recorded: Mapping[str, Any], devices: Sequence[Device]) -> list[Diffe
     """What is not as it was when the environment was recorded: Difference.a is here, b is the record's. The device of the same name is
     compared where one is offered, else one of the same kind."""
     own = _facts(_nearest(recorded, devices), recorded.get("packages") or {})
-    return of_facts(own, {key: recorded[key] for key in own if key in recorded})
+    both = own.keys() & recorded.keys()
+    return of_facts({key: own[key] for key in both}, {key: recorded[key] for key in both})
 
 
 def _nearest(recorded: Mapping[str, Any], devices: Sequence[Device]) -> Device | None:

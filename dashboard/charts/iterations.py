@@ -5,6 +5,8 @@ From the frame of dashboard/charts/samples.py. What lies far from its run's othe
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -42,7 +44,7 @@ def iteration_lines(frame: pd.DataFrame, metric_name: str, *, dark: bool) -> go.
     colours, s = theme(dark), scale(metric_name, list(frame["value"]))
     figure = go.Figure()
     for number, (round_, run) in enumerate(frame.groupby("round")):
-        colour, dash, symbol = line_look(number, baseline=False, colours=colours)
+        colour, symbol, dash = line_look(number, baseline=False, colours=colours)
         counted = bool(run["counted"].any())
         marks = [f"{symbol}-open" if w else "triangle-up" if f else symbol for w, f in zip(run["warmup"], run["far"], strict=True)]
         figure.add_trace(go.Scatter(
@@ -63,10 +65,11 @@ def iteration_lines(frame: pd.DataFrame, metric_name: str, *, dark: bool) -> go.
     return figure
 
 
-def _kind(row: object) -> str:
-    if getattr(row, "warmup"):
+def _kind(row: Any) -> str:
+    """row: of the frame's itertuples."""
+    if row.warmup:
         return "warm-up, not counted"
-    return ("counted" if getattr(row, "counted") else "round left out") + (", far from the others" if getattr(row, "far") else "")
+    return ("counted" if row.counted else "round left out") + (", far from the others" if row.far else "")
 
 
 def describe(frame: pd.DataFrame, metric_name: str) -> str:
