@@ -7,7 +7,7 @@ import logging
 import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import notices, pages, permissions, store, tray, words
+from dashboard import address, notices, pages, permissions, store, tray, words
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
     permissions.banner()
     notices.show()
     try:
+        address.begin(page.url_path)
         tray.show(page.url_path)
         page.run()
     except SQLAlchemyError as error:

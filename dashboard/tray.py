@@ -1,8 +1,7 @@
 """The tray: the variants that a visitor chose to compare, and the baseline among them. On the pages of PAGES, at the bottom.
 
 It lives in the session, so that it survives a walk over all pages, and in the address of those pages as `variants` and `base`,
-so that it survives a reload and a link carries it. What an address newly says wins; what this session wrote there itself is no
-news, for an address that comes with a fast click may be one click old. References are kept, never names or rows of a table.
+so that it survives a reload and a link carries it. What an address newly says wins. References are kept, never names or rows of a table.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import links, pages, store, words
+from dashboard import address, links, pages, store, words
 from engine import variant_ref
 from engine.variant_ref import MOST, VariantRef
 
 PAGES = ("experiments", "experiment", "compare")
 """Addresses of the pages that show the tray."""
 PARAMETERS = ("variants", "base")
-_STATE, _WRITTEN, _HERE, _FULL, _PROBLEMS = "tray", "tray_written", "tray_here", "tray_full", "tray_problems"
-_REMEMBERED = 20
+_STATE, _FULL, _PROBLEMS = "tray", "tray_full", "tray_problems"
 _SHOWN = 3
 
 
@@ -93,10 +91,9 @@ def offer(experiment_id: str, names: Sequence[str]) -> None:
 
 def show(page: str) -> None:
     """Before the page at this address draws itself: reads or writes its address, says what that named in vain, draws the bar."""
-    arrived, st.session_state[_HERE] = st.session_state.get(_HERE) != page, page
     if page not in PAGES:
         return
-    _follow_address(arrived=arrived)
+    _follow_address()
     for problem in st.session_state.get(_PROBLEMS, ()):
         st.warning(words.escape(f"The link is not all here: {problem}."))
     if (left_out := st.session_state.pop(_FULL, None)) is not None:
@@ -121,23 +118,17 @@ def _set(tray: Tray) -> None:
     """State and address at once; where the page of the click has no tray, the next one that has writes the address."""
     st.session_state[_STATE] = tray
     st.session_state.pop(_PROBLEMS, None)
-    if st.session_state.get(_HERE) in PAGES:
-        _write(tray)
+    if address.here() in PAGES:
+        address.say(_STATE, PARAMETERS, tray.params())
 
 
-def _write(tray: Tray) -> None:
-    params = tray.params()
-    pages.into_address(PARAMETERS, params)
-    st.session_state[_WRITTEN] = [*st.session_state.get(_WRITTEN, []), params][-_REMEMBERED:]
-
-
-def _follow_address(*, arrived: bool) -> None:
-    said = {name: st.query_params[name] for name in PARAMETERS if name in st.query_params}
-    if said.get("variants") and (arrived or said not in st.session_state.get(_WRITTEN, [])):
+def _follow_address() -> None:
+    arrived = address.arrival(_STATE)
+    said = address.news(_STATE, PARAMETERS) if arrived is None else arrived
+    if said and said.get("variants"):
         st.session_state[_STATE] = Tray(links.variants(said).refs, links.variant(said))
         st.session_state[_PROBLEMS] = problems(said)
-    if said != chosen().params():
-        _write(chosen())
+    address.say(_STATE, PARAMETERS, chosen().params())
 
 
 def _bar(tray: Tray, names: Mapping[VariantRef, dict[str, Any]]) -> None:

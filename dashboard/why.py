@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboard import show, store, tables, words
@@ -48,12 +50,18 @@ def answers(record: Record) -> None:
     pair = [base] if base else []
     if others:
         pair.append(others[str(st.selectbox("Beside the baseline", list(others), key="answer_of"))])
-    answer = pair[0].answer
-    assert answer is not None
-    st.caption(words.escape(f"The prompt ends: … {answer.prompt}"))
+    side_by_side(pair)
+
+
+def side_by_side(pair: Sequence[Output]) -> None:
+    """One or two answers, the baseline's first where it has one. Where the two were asked differently, no token is marked."""
+    prompts = list(dict.fromkeys(o.answer.prompt for o in pair if o.answer is not None))
+    for prompt in prompts:
+        st.caption(words.escape(f"The prompt ends: … {prompt}"))
+    compared = pair[0].baseline and len(prompts) == 1
     for column, output in zip(st.columns(len(pair), border=True), pair, strict=True):
         with column:
-            _answer(output, pair[-1].diverges_at, compared=base is not None and not output.baseline)
+            _answer(output, pair[-1].diverges_at if compared else None, compared=compared and not output.baseline)
 
 
 def _answer(output: Output, at: int | None, *, compared: bool) -> None:

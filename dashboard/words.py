@@ -23,7 +23,7 @@ STATUS = {
 VERDICT = {
     "better": "▲ better", "worse": "▼ worse", "equivalent": "= equivalent", "no difference shown": "≈ no difference shown",
     "too few rounds": "… too few rounds", "not comparable": "? not comparable", "did not fit": "⊘ did not fit",
-    "unreliable": "⚠ unreliable",
+    "not paired": "… not paired: an estimate", "unreliable": "⚠ unreliable",
     "failed": "✖ failed", "unsupported": "⊘ unsupported", NOT_MEASURED: "– not measured", "baseline": "◆ baseline",
     "fidelity": "fidelity", "imported": "⇥ imported",
 }  # fmt: skip
@@ -78,11 +78,9 @@ def value_text(metric: str, value: Any) -> str:
 
 
 def measured_text(metric: str, value: Any, low: Any, high: Any) -> str:
-    """'30 tok/s (29 tok/s to 31 tok/s)'; without brackets where there is no interval."""
-    text = value_text(metric, value)
-    if number(low) is None or number(high) is None:
-        return text
-    return f"{text} ({value_text(metric, low)} to {value_text(metric, high)})"
+    """'30 tok/s (29 tok/s to 31 tok/s)'; without brackets where there is no interval, or one that is narrower than the digits shown."""
+    text, ends = value_text(metric, value), [value_text(metric, end) for end in (low, high) if number(end) is not None]
+    return f"{text} ({ends[0]} to {ends[1]})" if len(ends) == 2 and set(ends) != {text} else text
 
 
 def change_text(ratio: Any) -> str:

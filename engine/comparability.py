@@ -45,7 +45,7 @@ def same_but_for_layers(record: Record) -> dict[str, dict[str, Any]]:
 
 def of_facts(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
     """All that differs between two sets of facts, what must always match first."""
-    first, second = _flat(a), _flat(b)
+    first, second = flat(a), flat(b)
     keys = sorted(first.keys() | second.keys(), key=lambda k: (k not in MUST_MATCH, k))
     return [_difference(MUST_MATCH.get(k, k.removeprefix("packages.").replace("_", " ")), first, second, k) for k in keys if first.get(k) != second.get(k)]
 
@@ -77,18 +77,18 @@ def conditions(record: Record) -> dict[str, str]:
     found = {"model": " ".join(str(v) for v in spec["model"].values() if v)}
     if (tool := imported_from(record)) is not None:  # two files of one tool are not known to be alike either
         found["measured by"] = f"{tool}, {spec['imported'].get('file')}, {record['experiment']['id']}"
-    environments = [_flat(record["environments"][key]) for key in dict.fromkeys(r["environment"] for r in record["runs"]) if key]
+    environments = [flat(record["environments"][key]) for key in dict.fromkeys(r["environment"] for r in record["runs"]) if key]
     for key, name in MUST_MATCH.items():
         # a driver that was updated half way makes two values, which equal no single one
         if values := sorted({facts[key] for facts in environments if key in facts}):
             found[name] = " and ".join(values)
     stack = record["variants"][base_position(record)]["stack"]
     found["baseline"] = default_name(tuple(TechniqueSpec.model_validate(t) for t in stack)) if stack else "the model as stored"
-    found |= {f"workload {key}".strip(): value for key, value in _flat(_workload(spec["workload"])).items()}
+    found |= {f"workload {key}".strip(): value for key, value in flat(_workload(spec["workload"])).items()}
     for run in record["runs"]:
         protocol = (run["details"] or {}).get("quality")
         if run["kind"] == "quality" and isinstance(protocol, dict):
-            found |= {f"quality {key}": value for key, value in _flat(protocol).items()}
+            found |= {f"quality {key}": value for key, value in flat(protocol).items()}
     return found
 
 
@@ -102,7 +102,7 @@ def _workload(written: dict[str, Any]) -> dict[str, Any]:
     return {"name": written["name"], **options}
 
 
-def _flat(facts: Mapping[str, Any]) -> dict[str, str]:
+def flat(facts: Mapping[str, Any]) -> dict[str, str]:
     """{'driver': ..., 'packages.torch': ...}: values as text; what is None was not recorded."""
     found: dict[str, str] = {}
     for key, value in facts.items():

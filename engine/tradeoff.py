@@ -22,7 +22,8 @@ def wide(
     frame: engine.analysis.summary. x, y: metric names. x_point, y_point: a point_label; by default the metric's first.
     Columns: variant, position, baseline, then for both axes x, x_low, x_high, x_ratio and x_verdict, then
     status, reason (those of the worse axis, so that a variant without a place in the chart still says why), rounds (the fewer of
-    both axes), imported (another tool measured it), on_front.
+    both axes), imported (another tool measured it), alike, on_front: among those that are alike, all of one experiment, where the
+    frame has no such column (engine/answers/comparison.py).
     Raises ValueError if a named point does not exist.
     """
     sides = {"x": _axis(frame, x, x_point), "y": _axis(frame, y, y_point)}
@@ -45,7 +46,10 @@ def wide(
     better = metric(x).higher_is_better, metric(y).higher_is_better
     table["imported"] = (table["x_verdict"] == IMPORTED) | (table["y_verdict"] == IMPORTED)
     here = table[["x", "y"]].mask(table["imported"])  # what another tool measured beats nobody, and nobody beats it
-    table["on_front"] = pareto_front(here["x"].to_numpy(), here["y"].to_numpy(), *better)
+    table["alike"] = list(variants["alike"]) if "alike" in variants else 0
+    table["on_front"] = False
+    for _, rows in here.groupby(table["alike"]):
+        table.loc[rows.index, "on_front"] = pareto_front(rows["x"].to_numpy(), rows["y"].to_numpy(), *better)
     return table
 
 

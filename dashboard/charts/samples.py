@@ -5,10 +5,12 @@ Only what engine.cells counts is drawn full; warm-ups and the samples of rounds 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.style import axis_range, finish, look, scale, theme
+from dashboard.charts.style import Theme, axis_range, finish, look, scale, theme
 from dashboard.words import chart_text, value_text
 from engine.cells import cells, point_label
 from engine.metrics import metric
@@ -18,15 +20,16 @@ COLUMNS = ("variant", "position", "round", "sample", "warmup", "value", "counted
 _ROW, _FRAME, _SPREAD = 46, 100, 0.56
 
 
-def sample_frame(record: Record, metric_name: str, point: str) -> pd.DataFrame:
+def sample_frame(record: Record, metric_name: str, point: str | Mapping[int, str]) -> pd.DataFrame:
     """One row per raw sample; `counted` is False for warm-ups and where its round is left out.
 
-    The record must be loaded with all samples.
+    The record must be loaded with all samples. point: its label, or that of each position that is wanted.
     """
+    at = point if isinstance(point, Mapping) else dict.fromkeys(range(len(record["variants"])), point)
     counting = {
         (position, outcome.round)
-        for cell in cells(record) if cell.metric.name == metric_name and point_label(cell.point) == point
-        for position, outcomes in enumerate(cell.outcomes)
+        for cell in cells(record) if cell.metric.name == metric_name
+        for position, outcomes in enumerate(cell.outcomes) if at.get(position) == point_label(cell.point)
         for outcome in outcomes if outcome.value is not None
     }  # fmt: skip
     rows = []
@@ -34,7 +37,7 @@ def sample_frame(record: Record, metric_name: str, point: str) -> pd.DataFrame:
         key = run["variant"], run["round"]
         name = record["variants"][run["variant"]]["name"]
         for m in run["measurements"]:
-            if m["metric"] == metric_name and point_label(m["point"]) == point:
+            if m["metric"] == metric_name and at.get(run["variant"]) == point_label(m["point"]):
                 for warmup, values in ((True, m["warmups"]), (False, m["samples"])):
                     rows += [(name, *key, i, warmup, v, key in counting and not warmup) for i, v in enumerate(values)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(["position", "round"], kind="stable", ignore_index=True)
@@ -61,6 +64,7 @@ def sample_strips(frame: pd.DataFrame, metric_name: str, *, dark: bool) -> go.Fi
             customdata=[[chart_text(r.variant, 60), r.round + 1, value_text(metric_name, r.value)] for r in rows.itertuples()],
             hovertemplate="<b>%{customdata[0]}</b><br>round %{customdata[1]}: %{customdata[2]}<extra></extra>",
         ))  # fmt: skip
+    _medians(figure, frame, metric_name, s.factor, colours)
     finish(figure, colours, _FRAME + _ROW * max(len(order), 1))
     names = [chart_text(name, 24) for name in order["variant"]]
     figure.update_yaxes(autorange="reversed", tickvals=list(order["position"]), ticktext=names, zeroline=False)
@@ -80,6 +84,18 @@ def table(frame: pd.DataFrame, metric_name: str) -> pd.DataFrame:
     })  # fmt: skip
 
 
+def _medians(figure: go.Figure, frame: pd.DataFrame, metric_name: str, factor: float, colours: Theme) -> None:
+    """Across the strip of each variant: the median of what counts, which bad samples do not move."""
+    middles = frame[frame["counted"].astype(bool)].groupby(["position", "variant"], sort=True)["value"].median().reset_index()
+    if len(middles):
+        figure.add_trace(go.Scatter(
+            x=middles["value"] * factor, y=middles["position"], mode="markers", name="median of the counted samples",
+            marker=dict(symbol="line-ns", size=26, line=dict(width=2, color=colours.text)),
+            customdata=[[chart_text(r.variant, 60), value_text(metric_name, r.value)] for r in middles.itertuples()],
+            hovertemplate="<b>%{customdata[0]}</b><br>median: %{customdata[1]}<extra></extra>",
+        ))  # fmt: skip
+
+
 def describe(frame: pd.DataFrame) -> str:
     """The strips in words."""
     if frame.empty:
@@ -88,5 +104,5 @@ def describe(frame: pd.DataFrame) -> str:
     return (
         f"{len(counted)} samples of {counted['variant'].nunique()} variants in {counted['round'].nunique()} rounds count; "
         f"{int(frame['warmup'].sum())} warm-up samples{f' and {left_out} of rounds that were left out' if left_out else ''} do not. "
-        "Lines within a strip are rounds, first on top."
+        "Lines within a strip are rounds, first on top; the long mark is the median of the counted samples."
     )

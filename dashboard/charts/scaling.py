@@ -7,7 +7,7 @@ What ran out of memory is marked at the length where it did. Guides show what gr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from dashboard.charts.style import (
     Theme,
     axis_range,
     end_in_sight,
+    faded,
     finish,
     interval_bars,
     limit_line,
@@ -59,9 +60,36 @@ def scaling_frame(summary: pd.DataFrame, metric_name: str) -> tuple[pd.DataFrame
     return rows.sort_values(["position", "x"], kind="stable", ignore_index=True), key
 
 
-def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool, capacity: float | None = None) -> go.Figure:
-    """frame: scaling_frame. Bars are 95 % intervals over rounds. capacity: bytes of the device's memory. A value of 0 has no place on a
-    logarithmic axis."""
+def sweep_keys(summary: pd.DataFrame, metric_name: str) -> list[str]:
+    """The numbers of the points of which one variant at least was measured at two values above 0: what the metric can be drawn over."""
+    rows = summary[(summary["metric"] == metric_name) & summary["value"].notna()]
+    values: dict[tuple[int, str], set[float]] = {}
+    for position, point in zip(rows["position"], rows["point"], strict=True):
+        for key, value in point.items():
+            if isinstance(value, (int, float)) and value > 0:
+                values.setdefault((position, key), set()).add(value)
+    return list(dict.fromkeys(key for (_, key), found in values.items() if len(found) > 1))
+
+
+def sweep_frame(summary: pd.DataFrame, metric_name: str, key: str, at: Mapping[int, Point]) -> pd.DataFrame:
+    """As scaling_frame over a chosen number. at: of each variant, the point whose other numbers stay as they are."""
+    rows = summary[summary["metric"] == metric_name]
+
+    def on_the_line(position: int, point: Point) -> bool:
+        fixed = at.get(position, {})
+        return key in point and all(point.get(k) == v for k, v in fixed.items() if k != key)
+
+    there = [on_the_line(p, point) for p, point in zip(rows["position"], rows["point"], strict=True)]
+    rows = rows[pd.Series(there, index=rows.index, dtype="bool")]
+    rows = rows.assign(x=[float(point[key]) for point in rows["point"]])
+    return rows.sort_values(["position", "x"], kind="stable", ignore_index=True)
+
+
+def scaling(
+    frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool, capacity: float | None = None, bands: bool = False
+) -> go.Figure:
+    """frame: scaling_frame or sweep_frame. Bars, or bands, are 95 % intervals over rounds. capacity: bytes of the device's memory. A value
+    of 0 has no place on a logarithmic axis."""
     colours = theme(dark)
     lost = did_not_fit(frame, key)
     levels, frame = frame[(frame["x"] == 0) & (frame["value"] > 0)], frame[frame["x"] > 0]
@@ -72,7 +100,7 @@ def scaling(frame: pd.DataFrame, key: str, metric_name: str, *, dark: bool, capa
     if key in _AXIS and metric(metric_name).higher_is_better is False:
         _guides(figure, drawn, s.factor, colours)
     for position, rows in drawn.groupby("position"):
-        _line(figure, rows, metric_name, s.factor, colours, int(str(position)))
+        _line(figure, rows, metric_name, s.factor, colours, int(str(position)), bands=bands)
     finish(figure, colours, _HEIGHT)
     _levels(figure, levels, (frame["x"].min(), frame["x"].max()), key, metric_name, s.factor, colours)
     y = [v * s.factor for v in (*drawn["value"], *levels["value"], *([] if end is None else [end]))] or [1.0]
@@ -147,13 +175,21 @@ def _levels(
         ))  # fmt: skip
 
 
-def _line(figure: go.Figure, rows: pd.DataFrame, metric_name: str, factor: float, colours: Theme, position: int) -> None:
+def _line(
+    figure: go.Figure, rows: pd.DataFrame, metric_name: str, factor: float, colours: Theme, position: int, *, bands: bool
+) -> None:  # fmt: skip
     colour, symbol, dash = line_look(position, baseline=bool(rows["baseline"].iloc[0]), colours=colours)
+    known = rows[rows["low"].notna() & rows["high"].notna()]
+    if bands and len(known) > 1:
+        figure.add_trace(go.Scatter(
+            x=[*known["x"], *known["x"][::-1]], y=[*(known["high"] * factor), *(known["low"] * factor)[::-1]], fill="toself", mode="none",
+            fillcolor=faded(colour, 0.18), line=dict(width=0), hoverinfo="skip", showlegend=False, name="95 % interval",
+        ))  # fmt: skip
     figure.add_trace(go.Scatter(
         x=rows["x"], y=rows["value"] * factor, name=chart_text(rows["variant"].iloc[0], 26), mode="lines+markers",
         line=dict(color=colour, width=2, dash=dash),
         marker=dict(symbol=symbols(symbol, rows["n_rounds"], rows["verdict"] == IMPORTED), size=9, color=colour),
-        error_y=interval_bars(rows, "value", "low", "high", factor, colour),
+        error_y=None if bands else interval_bars(rows, "value", "low", "high", factor, colour),
         customdata=[[chart_text(r.variant, 60), f"{r.x:g}", _hover(r, metric_name)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b> at %{customdata[1]}<br>%{customdata[2]}<extra></extra>",
     ))  # fmt: skip

@@ -109,6 +109,11 @@ def line_look(position: int, *, baseline: bool, colours: Theme) -> tuple[str, st
     return (*styles[index], ("solid", "dash", "dot", "dashdot")[turn % 4])
 
 
+def faded(colour: str, opacity: float) -> str:
+    """'#0072B2' -> 'rgba(0,114,178,0.2)'."""
+    return f"rgba({','.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))},{opacity})"
+
+
 def interval_bars(rows: pd.DataFrame, value: str, low: str, high: str, factor: float, colour: str) -> dict[str, Any]:
     """Asymmetric error bars from three columns; none where there is no interval (fewer than 3 rounds)."""
     up, down = ([None if d != d else d for d in (rows[a] - rows[b]) * factor] for a, b in ((high, value), (value, low)))
@@ -134,8 +139,11 @@ class Scale:
     log: bool
 
 
-def scale(metric_name: str, values: Sequence[float], *, from_zero: bool = False) -> Scale:
-    """Unit and kind of an axis for a metric's values in SI units. from_zero: of bars, which begin at 0, so never logarithmic."""
+def scale(metric_name: str, values: Sequence[float], *, from_zero: bool = False, log: bool | None = None) -> Scale:
+    """Unit and kind of an axis for a metric's values in SI units. from_zero: of bars, which begin at 0, so never logarithmic.
+
+    log: as the reader chose, where all values have a logarithm; None for what the spread asks for.
+    """
     found = metric(metric_name)
     finite = [abs(v) for v in values if math.isfinite(v) and v != 0]
     largest = max(finite, default=0.0)
@@ -147,7 +155,8 @@ def scale(metric_name: str, values: Sequence[float], *, from_zero: bool = False)
         factor, unit = 1e3, "ms"
     elif unit == "fraction":
         factor, unit = 100.0, "%"
-    log = not from_zero and bool(finite) and all(v > 0 for v in values if math.isfinite(v)) and largest / min(finite) > LOG_FROM
+    possible = not from_zero and bool(finite) and all(v > 0 for v in values if math.isfinite(v))
+    log = possible and (largest / min(finite) > LOG_FROM if log is None else log)
     notes = ", ".join(n for n in (unit, "log scale" if log else "") if n)
     return Scale(factor, f"{found.label} ({notes})" if notes else found.label, log)
 

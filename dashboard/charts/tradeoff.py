@@ -6,12 +6,14 @@ No variant is ever missing: what has no value on one of the axes stands in a str
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.style import (
+    Look,
     Scale,
     Theme,
     axis_range,
@@ -19,6 +21,7 @@ from dashboard.charts.style import (
     finish,
     interval_bars,
     limit_line,
+    line_look,
     look,
     scale,
     symbols,
@@ -35,6 +38,7 @@ from dashboard.words import (
     value_text,
 )
 from engine.analysis import IMPORTED
+from engine.measurement import Status
 from engine.metrics import metric
 
 HEIGHT, STRIP_ROW = 400, 22
@@ -42,26 +46,41 @@ _NAMED = 12
 """With more variants than this only those on the front carry their name."""
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What the reader may choose. log_x, log_y: None for what the spread asks for. crosshair: lines through the baseline.
+
+    groups: {variant: label}, to colour by something else than the technique family.
+    """
+
+    log_x: bool | None = None
+    log_y: bool | None = None
+    front: bool = True
+    crosshair: bool = False
+    groups: Mapping[str, str] | None = None
+
+
 def tradeoff(
     points: pd.DataFrame, x: str, y: str, families: Mapping[str, str], *, dark: bool, beside: Mapping[str, str] | None = None,
-    capacity: float | None = None,
+    capacity: float | None = None, choices: Choices = Choices(),
 ) -> go.Figure:  # fmt: skip
     """points: engine.tradeoff.wide. families: {variant: technique family}. beside: {variant: text for the hover}, its quality.
 
     capacity: bytes of the device's memory. Error bars are the 95 % intervals where there are any; a mark of a single round is
-    hollow. The Pareto front is a stepped line.
+    hollow. The Pareto front is a stepped line, one for each set of equal conditions. What ran out of memory is marked where memory ends.
     """
     colours = theme(dark)
     drawn = points[points["x"].notna() & points["y"].notna()]
     missing = points[points["x"].isna() | points["y"].isna()]
     ends = {axis: end_in_sight(name, points[axis], capacity, points["status"]) for axis, name in (("x", x), ("y", y))}
-    scales = scale(x, _with(drawn["x"], ends["x"])), scale(y, _with(drawn["y"], ends["y"]))
+    scales = scale(x, _with(drawn["x"], ends["x"]), log=choices.log_x), scale(y, _with(drawn["y"], ends["y"]), log=choices.log_y)
     figure = go.Figure()
-    _front(figure, drawn, scales, x, colours)
+    for _, rows in drawn.groupby("alike") if choices.front else ():
+        _front(figure, rows, scales, x, colours)
     # neighbours have their names on different sides
     drawn = drawn.assign(side=(drawn["x"].rank(method="first").astype(int) % 2).map({1: "top center", 0: "bottom center"}))
-    for family, label, rows in _groups(drawn, families):
-        _marks(figure, rows, scales, (x, y), family, label, colours, beside or {}, named=len(points) <= _NAMED)
+    for style, rows in _groups(drawn, families, choices.groups, colours):
+        _marks(figure, rows, scales, (x, y), style, colours, beside or {}, named=len(points) <= _NAMED)
     height = HEIGHT + STRIP_ROW * len(missing)
     finish(figure, colours, height)
     for axis, name, s in (("x", x, scales[0]), ("y", y, scales[1])):
@@ -69,6 +88,11 @@ def tradeoff(
         _axis(figure, axis, drawn, s, from_zero=metric(name).kind == "memory", end=end)
         if end is not None:
             limit_line(figure, end * s.factor, f"{value_text(name, end)} in the device", colours, axis=axis, log=s.log)
+    for axis, s in zip("xy", scales, strict=True):
+        if (end := ends[axis]) is not None:
+            _lost(figure, missing, end * s.factor, colours, axis)
+    if choices.crosshair:
+        _crosshair(figure, drawn, scales, colours)
     _strip(figure, missing, colours, height)
     return figure
 
@@ -112,32 +136,64 @@ def _with(values: pd.Series, end: float | None) -> list[float]:
     return [*values] if end is None else [*values, end]
 
 
-def _groups(drawn: pd.DataFrame, families: Mapping[str, str]) -> list[tuple[str | None, str, pd.DataFrame]]:
-    """[(family, legend label, rows)]; the baseline is a group of its own, family None."""
-    of_row = drawn["variant"].map(lambda name: families.get(name, "other")).mask(drawn["imported"], IMPORTED)
-    groups: list[tuple[str | None, str, pd.DataFrame]] = [
-        (family, look(family).label, drawn[(of_row == family) & (~drawn["baseline"] | drawn["imported"])]) for family in dict.fromkeys(of_row)
-    ]
-    groups.append((None, "baseline", drawn[drawn["baseline"] & ~drawn["imported"]]))
-    return [g for g in groups if len(g[2])]
+def _groups(
+    drawn: pd.DataFrame, families: Mapping[str, str], groups: Mapping[str, str] | None, colours: Theme
+) -> list[tuple[Look, pd.DataFrame]]:
+    """[(look, rows)]; the baseline is a group of its own, and so is what another program measured."""
+    of_row = drawn["variant"].map(lambda name: families.get(name, "other") if groups is None else groups.get(name, "other"))
+    of_row = of_row.mask(drawn["imported"], IMPORTED)
+    kinds = list(dict.fromkeys(of_row))
+    found = {
+        kind: look(kind) if groups is None or kind == IMPORTED else Look(kind, *line_look(i, baseline=False, colours=colours)[:2])
+        for i, kind in enumerate(kinds)
+    }
+    result = [(found[kind], drawn[(of_row == kind) & (~drawn["baseline"] | drawn["imported"])]) for kind in kinds]
+    result.append((Look("baseline", colours.text, "diamond"), drawn[drawn["baseline"] & ~drawn["imported"]]))
+    return [g for g in result if len(g[1])]
 
 
 def _marks(
-    figure: go.Figure, rows: pd.DataFrame, scales: tuple[Scale, Scale], names: tuple[str, str], family: str | None, label: str,
-    colours: Theme, beside: Mapping[str, str], *, named: bool,
+    figure: go.Figure, rows: pd.DataFrame, scales: tuple[Scale, Scale], names: tuple[str, str], style: Look, colours: Theme,
+    beside: Mapping[str, str], *, named: bool,
 ) -> None:  # fmt: skip
-    colour, symbol = (colours.text, "diamond") if family is None else (look(family).colour, look(family).symbol)
     shown = [chart_text(r.variant, 26) if named or r.on_front else "" for r in rows.itertuples()]
     figure.add_trace(go.Scatter(
-        x=rows["x"] * scales[0].factor, y=rows["y"] * scales[1].factor, name=label, mode="markers+text",
+        x=rows["x"] * scales[0].factor, y=rows["y"] * scales[1].factor, name=chart_text(style.label), mode="markers+text",
         text=shown, textposition=list(rows["side"]), textfont=dict(size=12, color=colours.text), cliponaxis=False,
-        marker=dict(color=colour, symbol=symbols(symbol, rows["rounds"], rows["imported"]), size=12,
+        marker=dict(color=style.colour, symbol=symbols(style.symbol, rows["rounds"], rows["imported"]), size=12,
                     line=dict(width=[2 if n == 1 else 1 for n in rows["rounds"]], color=colours.background)),
-        error_x=interval_bars(rows, "x", "x_low", "x_high", scales[0].factor, colour),
-        error_y=interval_bars(rows, "y", "y_low", "y_high", scales[1].factor, colour),
+        error_x=interval_bars(rows, "x", "x_low", "x_high", scales[0].factor, style.colour),
+        error_y=interval_bars(rows, "y", "y_low", "y_high", scales[1].factor, style.colour),
         customdata=[[chart_text(r.variant, 60), _hover(r, names, beside)] for r in rows.itertuples()],
         hovertemplate="<b>%{customdata[0]}</b><br>%{customdata[1]}<extra></extra>",
     ))  # fmt: skip
+
+
+def _lost(figure: go.Figure, missing: pd.DataFrame, end: float, colours: Theme, axis: str) -> None:
+    """What ran out of memory, on the line where memory ends, one beside the other at the foot of the other axis."""
+    lost = missing[missing["status"] == Status.OUT_OF_MEMORY]
+    other = figure.layout.yaxis if axis == "x" else figure.layout.xaxis
+    if lost.empty or other.range is None:
+        return
+    low, high = other.range
+    places = [low + (high - low) * 0.05 * (i + 1) for i in range(len(lost))]
+    feet = [10**p for p in places] if other.type == "log" else places
+    ends = [end] * len(lost)
+    figure.add_trace(go.Scatter(
+        x=ends if axis == "x" else feet, y=feet if axis == "x" else ends, mode="markers", name="did not fit", cliponaxis=False,
+        marker=dict(symbol="x-thin", size=12, line=dict(width=3, color=colours.text)),
+        customdata=[[chart_text(r.variant, 60), chart_text(r.reason or "", 200)] for r in lost.itertuples()],
+        hovertemplate="<b>%{customdata[0]}</b><br>did not fit<br>%{customdata[1]}<extra></extra>",
+    ))  # fmt: skip
+
+
+def _crosshair(figure: go.Figure, drawn: pd.DataFrame, scales: tuple[Scale, Scale], colours: Theme) -> None:
+    """Through the baseline, where there is one only: what lies beyond it in the good directions is better in both."""
+    base = drawn[drawn["baseline"]]
+    if len(base) == 1:
+        line = dict(color=colours.faint, width=1, dash="dot")
+        figure.add_vline(x=base["x"].iloc[0] * scales[0].factor, line=line)
+        figure.add_hline(y=base["y"].iloc[0] * scales[1].factor, line=line)
 
 
 def _hover(row: Any, names: tuple[str, str], beside: Mapping[str, str]) -> str:
@@ -156,8 +212,10 @@ def _front(figure: go.Figure, drawn: pd.DataFrame, scales: tuple[Scale, Scale], 
     if len(front) < 2:
         return
     shape = "vh" if metric(x).higher_is_better else "hv"
+    again = any(trace.name == "Pareto front" for trace in figure.data)
     figure.add_trace(go.Scatter(
         x=front["x"] * scales[0].factor, y=front["y"] * scales[1].factor, mode="lines", name="Pareto front", hoverinfo="skip",
+        legendgroup="front", showlegend=not again,
         line=dict(shape=shape, color=colours.faint, width=1.5, dash="dot"),
     ))  # fmt: skip
 

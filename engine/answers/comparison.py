@@ -144,6 +144,12 @@ def side_by_side(
     )  # fmt: skip
 
 
+def unreadable(record: Record) -> str | None:
+    """Why this version cannot compare an experiment; None where it can."""
+    unknown = dict.fromkeys(m["metric"] for run in record["runs"] for m in run["measurements"] if m["metric"] not in METRICS)
+    return f"this version does not know the metric {', '.join(unknown)}" if unknown else None
+
+
 def differing(records: Sequence[Record]) -> tuple[Differing, ...]:
     """What must be equal before verdicts are drawn and is not, with who has which value."""
     titles = unique_titles(records)
@@ -241,10 +247,12 @@ def _complete(found: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     there = {(row.position, row.metric, point_key(row.point)): row for row in found}
     result = []
     for position, column in enumerate(columns):
-        for alike, metric, key in (place for place in order if place[0] == column.alike):
-            like = places[alike, metric, key]
-            if (own := there.get((position, metric, key))) is not None or not (like.kind == "fidelity" and column.own_baseline):
-                result.append(replace(own or _absent(like, column, position), point=labels[key].point, point_label=labels[key].point_label))
+        own = [place for place in order if place[0] == column.alike] or order  # nothing at all is known of such experiments yet
+        for metric, key in dict.fromkeys(place[1:] for place in own):
+            like = next(places[place] for place in own if place[1:] == (metric, key))
+            measured = there.get((position, metric, key))
+            if measured is not None or not (like.kind == "fidelity" and column.own_baseline):
+                result.append(replace(measured or _absent(like, column, position), point=labels[key].point, point_label=labels[key].point_label))
     return result
 
 

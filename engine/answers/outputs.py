@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -44,12 +45,14 @@ class Output:
 
 def outputs(record: Record) -> list[Output]:
     """One for each variant, in order."""
-    found = [_answer(record, position) for position in range(len(record["variants"]))]
-    base = next(i for i, variant in enumerate(record["variants"]) if variant["baseline"])
-    return [
-        Output(variant["name"], variant["baseline"], *_split(answer), diverges_at=_divergence(found[base], answer))
-        for variant, answer in zip(record["variants"], found, strict=True)
-    ]
+    return together([(variant["name"], variant["baseline"], answer_of(record, i)) for i, variant in enumerate(record["variants"])])
+
+
+def together(found: Sequence[tuple[str, bool, Answer | str]]) -> list[Output]:
+    """Of (name, whether it is the baseline, its answer or why there is none), of one or several experiments: what they are to the first
+    baseline among them. Answers to different prompts have no first token that differs."""
+    base = next(answer for _, baseline, answer in found if baseline)
+    return [Output(name, baseline, *_split(answer), diverges_at=_divergence(base, answer)) for name, baseline, answer in found]
 
 
 def _split(found: Answer | str) -> tuple[Answer | None, str | None]:
@@ -57,13 +60,14 @@ def _split(found: Answer | str) -> tuple[Answer | None, str | None]:
 
 
 def _divergence(base: Answer | str, answer: Answer | str) -> int | None:
-    if isinstance(base, str) or isinstance(answer, str):
+    if isinstance(base, str) or isinstance(answer, str) or base.prompt != answer.prompt:
         return None
     pairs = zip(base.ids, answer.ids, strict=False)
     return next((index for index, (a, b) in enumerate(pairs) if a != b), None)
 
 
-def _answer(record: Record, position: int) -> Answer | str:
+def answer_of(record: Record, position: int) -> Answer | str:
+    """What a variant answers, or why there is nothing to show."""
     if record["experiment"]["spec"]["model"]["source"] == "shape":
         return RANDOM_WEIGHTS
     runs = [r for r in record["runs"] if r["variant"] == position and r["kind"] == "quality"]

@@ -1,0 +1,58 @@
+"""What the page that compares reads: a comparison, its samples, and what could be suggested. Cached until one of its experiments changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboard import store
+from db import queries
+from db.filter import Filter
+from engine import settings
+from engine.answers.comparison import Column, Comparison, Split, joined, side_by_side, unreadable
+from engine.answers.suggestions import Listed
+from engine.record import Record
+from engine.variant_ref import VariantRef
+
+
+def comparison(refs: Sequence[VariantRef], base: VariantRef | None, split: Split) -> tuple[Comparison | None, dict[str, Record], list[str]]:
+    """(the variants side by side, the records of their experiments, which of those cannot be read and why). None where none is there."""
+    wanted = dict.fromkeys(ref.experiment for ref in (*refs, *([base] if base else [])))
+    found: tuple[Comparison | None, dict[str, Record], list[str]] = _comparison(
+        settings.database_url(), tuple(refs), base, split, {key: store.token(key) for key in wanted}
+    )
+    return found
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
+def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None, split: Split, tokens: dict[str, str]) -> Any:
+    found = {key: queries.record(store.open_database(url), key, samples="quality") for key in tokens}
+    records = {key: record for key, record in found.items() if record is not None}
+    problems = {key: why for key, record in records.items() if (why := unreadable(record)) is not None}
+    readable = {key: record for key, record in records.items() if key not in problems}
+    said = [f"{records[key]['experiment']['title']}: {why}" for key, why in problems.items()]
+    return side_by_side(readable, refs, base, split), readable, said
+
+
+def listed_for_suggestions() -> list[Listed]:
+    """The newest experiments with results, without their measurements."""
+    recent = store.experiments(Filter(size=50))
+    recent = recent[recent["succeeded"] > 0]
+    names: dict[str, list[tuple[str, bool]]] = {}
+    for variant in queries.variants(store.database(), recent["id"]):
+        names.setdefault(variant["experiment"], []).append((variant["name"], variant["baseline"]))
+    listed = recent.itertuples()
+    return [Listed(e.id, e.title, e.model, e.workload, e.hardware or e.device, tuple(names.get(e.id, ()))) for e in listed]
+
+
+def samples_of(found: Comparison) -> Record:
+    """A comparison's record with all raw samples."""
+    return _samples_of(settings.database_url(), found.columns, {column.ref.experiment: store.token(column.ref.experiment) for column in found.columns})
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading samples")
+def _samples_of(url: str, columns: tuple[Column, ...], tokens: dict[str, str]) -> Record:
+    found = {key: queries.record(store.open_database(url), key, samples="all") for key in tokens}
+    return joined({key: record for key, record in found.items() if record is not None}, columns)
