@@ -18,7 +18,7 @@ def main() -> None:
     permissions.banner()
     notices.show()
     try:
-        address.begin(page.url_path)
+        address.begin(page.url_path, st.query_params.get("id", ""))
         tray.show(page.url_path)
         page.run()
     except SQLAlchemyError as error:

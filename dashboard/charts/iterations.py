@@ -18,6 +18,7 @@ _HEIGHT = 340
 _FAR = 3.5
 """Times the median deviation, scaled to a normal distribution's: the usual limit of the modified z-score (Iglewicz and Hoaglin, 1993)."""
 _FEWEST = 5
+_TICKS = 12
 
 
 def iteration_frame(frame: pd.DataFrame, variant: str) -> pd.DataFrame:
@@ -57,7 +58,8 @@ def iteration_lines(frame: pd.DataFrame, metric_name: str, *, dark: bool) -> go.
         figure.add_vrect(x0=int(frame["iteration"].min()) - 0.5, x1=0.5, fillcolor=colours.faint, opacity=0.15, line_width=0,
                          annotation_text="warm-up", annotation_position="top left")  # fmt: skip
     finish(figure, colours, _HEIGHT)
-    figure.update_xaxes(title_text="Iteration", tickformat="d")
+    count = int(frame["iteration"].max() - frame["iteration"].min()) + 1 if len(frame) else 1
+    figure.update_xaxes(title_text="Iteration", tick0=1, dtick=max(1, round(count / _TICKS)))
     figure.update_yaxes(title_text=s.title, type="log" if s.log else "linear")
     if len(frame):
         scaled = frame["value"] * s.factor
@@ -77,7 +79,8 @@ def describe(frame: pd.DataFrame, metric_name: str) -> str:
     if frame.empty:
         return "No samples yet."
     counted, far = frame[~frame["warmup"]], int(frame["far"].sum())
-    text = f"{metric(metric_name).label} of {chart_text(str(frame.iloc[0]['variant']))}: {len(counted)} iterations in {counted['round'].nunique()} rounds"
+    rounds = counted["round"].nunique()
+    text = f"{metric(metric_name).label} of {chart_text(str(frame.iloc[0]['variant']))}: {len(counted)} iterations in {rounds} round{'s' * (rounds != 1)}"
     text += f" after {int(frame['warmup'].sum())} of warm-up, which do not count."
     return text + (f" {far} lie{'s' * (far == 1)} far from the others of the same run; marked, and counted all the same." if far else "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import experiment_body, frozen, links, pages, share, store, words
+from dashboard import address, experiment_body, frozen, links, pages, share, store, words
 from engine.snapshot import Snapshot, TamperedError
 
 
@@ -37,6 +37,7 @@ def _into_address(snapshot: Snapshot) -> None:
     if st.session_state.get("view_opened") != snapshot.id:
         st.session_state["view_opened"] = snapshot.id
         st.query_params.update({name: value for name, value in snapshot.params.items() if name != "id" and name not in st.query_params})
+        address.arrive()
 
 
 def _draw(snapshot: Snapshot) -> None:
