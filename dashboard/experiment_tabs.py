@@ -28,6 +28,7 @@ from engine.metrics import METRICS
 
 def summary(shown: Shown) -> None:
     if not _measured(shown):
+        profiles.section(shown.record, shown.controls)
         return
     st.header("Verdicts", divider="gray")
     results.verdict_table(shown.record, shown.summary, shown.point, "headline")
