@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import notices, pages, permissions, store, words
+from dashboard import failures, notices, pages, permissions, store, words
 from db import queue
 from engine import analysis
 
@@ -23,6 +23,7 @@ def follow(experiment_id: str) -> None:
     st.fragment(run_every=EVERY_SECONDS)(_follow)(experiment_id, store.token(experiment_id))
 
 
+@failures.guarded
 def _follow(experiment_id: str, seen: str) -> None:
     if notices.waiting() or store.token(experiment_id) != seen:
         st.rerun()
@@ -69,6 +70,7 @@ def running_now(seen: str | None = None, experiment_id: str | None = None) -> No
     st.fragment(run_every=EVERY_SECONDS)(_running_now)(seen, experiment_id, store.token())
 
 
+@failures.guarded
 def _running_now(seen: str | None, experiment_id: str | None, everything: str) -> None:
     if experiment_id is not None and store.token(experiment_id) != seen:
         st.rerun()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import streamlit as st
-from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import address, notices, pages, permissions, store, tray, words
+from dashboard import address, failures, notices, pages, permissions, store, tray
 
 
 def main() -> None:
@@ -17,16 +14,10 @@ def main() -> None:
     store.database()
     permissions.banner()
     notices.show()
-    try:
+    with failures.said(page.title):
         address.begin(page.url_path, st.query_params.get("id", ""))
         tray.show(page.url_path)
         page.run()
-    except SQLAlchemyError as error:
-        logging.getLogger(__name__).exception("page %s", page.title)
-        st.error(store.reason(error), title="The database did not answer", icon=":material/database_off:")
-    except ValueError as error:  # what another version or another program wrote into it
-        logging.getLogger(__name__).exception("page %s", page.title)
-        st.error(words.escape(str(error)), title="This cannot be shown", icon=":material/error:")
     st.session_state["page_before"] = page.url_path
 
 

@@ -30,6 +30,11 @@ _PAGES = {
 }
 
 
+def addresses() -> dict[str, str]:
+    """{file of the view: address without the leading slash}, of every page that there is."""
+    return {name: address for name, (_, address, *_) in _PAGES.items()}
+
+
 def all_pages() -> list[st.Page]:
     """For st.navigation. A page that needs an id is in the menu only while it is looked at."""
     here = (st.context.url or "").rstrip("/").rpartition("/")[2]

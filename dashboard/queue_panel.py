@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import live, notices, pages, permissions, store, words
+from dashboard import failures, live, notices, pages, permissions, store, words
 from db import queries
 from db.open_runs import OpenExperiment
 from engine.outlook import Outlook, expected, left_of_run, outlook
@@ -26,6 +26,7 @@ def show() -> None:
     st.fragment(run_every=live.EVERY_SECONDS if waiting else None)(_panel)(tuple(sorted(e.id for e in waiting)))
 
 
+@failures.guarded
 def _panel(seen: tuple[str, ...]) -> None:
     waiting = store.open_experiments()
     if notices.waiting() or tuple(sorted(e.id for e in waiting)) != seen:

@@ -72,7 +72,7 @@ class Theme:
     faint: str
 
 
-LIGHT = Theme("plotly_white", "#ffffff", "#1f1e1b", "#e4e2dc", "#66635c")
+LIGHT = Theme("plotly_white", "#ffffff", "#141310", "#e4e2dc", "#66635c")
 DARK = Theme("plotly_dark", "#171614", "#eceae4", "#35332f", "#a8a59c")
 
 
