@@ -26,7 +26,6 @@ def main() -> None:
     with bar:  # last: only now is it known what the page shows
         tray.offer(record["experiment"]["id"], [v["name"] for v in record["variants"]])
         share.dialog(shared)
-        share.downloads(shared)
         experiment_actions.buttons(record, said)
 
 

@@ -49,7 +49,6 @@ def _draw(snapshot: Snapshot) -> None:
         shared = experiment_body.draw(record)
         with bar:
             share.dialog(shared)
-            share.downloads(shared)
         pages.link("experiment", "The experiment as it is now", {"id": experiment_id})
 
 
