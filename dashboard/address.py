@@ -13,15 +13,20 @@ import streamlit as st
 
 from dashboard import pages
 
-_PAGE, _ARRIVAL, _WRITTEN = "address_page", "address_arrival", "address_written"
+_PAGE, _OF, _ARRIVAL, _WRITTEN = "address_page", "address_of", "address_arrival", "address_written"
 _REMEMBERED = 20
 
 
-def begin(page: str) -> None:
-    """Before anything of the page at this address draws itself."""
-    if st.session_state.get(_PAGE) != page:
-        st.session_state[_PAGE] = page
-        st.session_state[_ARRIVAL] = {"said": st.query_params.to_dict(), "taken": set()}
+def begin(page: str, of: str = "") -> None:
+    """Before anything of the page at this address draws itself. of: what it shows, where it is of one thing: another one is come to anew."""
+    if (st.session_state.get(_PAGE), st.session_state.get(_OF)) != (page, of):
+        st.session_state[_PAGE], st.session_state[_OF] = page, of
+        arrive()
+
+
+def arrive() -> None:
+    """What the address says now is what the page was come to with; also for a page that completes its own address."""
+    st.session_state[_ARRIVAL] = {"said": st.query_params.to_dict(), "taken": set()}
 
 
 def here() -> str | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
-from dashboard.links import ChartView
+from dashboard import controls as state
+from dashboard.controls import Controls
 from dashboard.words import NOT_MEASURED
 from engine.decisive import Decisive
 from engine.metrics import METRICS
@@ -20,31 +19,23 @@ def named(decides: Decisive) -> dict[str, tuple[str, str]]:
     return views
 
 
-def choose(view: ChartView, known: Sequence[str], labels: Sequence[str], decides: Decisive) -> ChartView:
-    """view: what the link says. known: metrics of this experiment; a named pair that it did not measure is there, but not to be clicked."""
-    for key, value in (("axis_x", view.x), ("axis_y", view.y)):
-        if st.session_state.get(key) not in known:
-            st.session_state[key] = value
+def choose(controls: Controls, decides: Decisive) -> None:
+    """A named pair that this experiment did not measure is there, but not to be clicked."""
+    known = controls.offers["x"].options
     with st.container(horizontal=True):
         for label, axes in named(decides).items():
             missing = [METRICS[name].label for name in axes if name not in known]
-            st.button(label, key=f"show_{axes[0]}", on_click=_show, args=axes, disabled=bool(missing), icon=":material/scatter_plot:",
+            st.button(label, key=f"show_{axes[0]}", on_click=_show, args=(controls.owner, *axes), disabled=bool(missing), icon=":material/scatter_plot:",
                       help=f"{' and '.join(missing)}: {NOT_MEASURED} in this experiment" if missing else None)  # fmt: skip
-    columns = st.columns(3 if len(labels) > 1 else 2)
-    with columns[0]:
-        x = st.selectbox("Across", known, format_func=_label, key="axis_x")
-    with columns[1]:
-        y = st.selectbox("Up", known, format_func=_label, key="axis_y")
-    point = view.point
-    if len(labels) > 1:
-        with columns[2]:
-            point = st.selectbox("Point", labels, index=labels.index(view.point) if view.point else 0, key="axis_point")
-    return ChartView(str(x), str(y), point)
+    several = len(controls.offers["point"].options) > 1
+    for column, (name, label) in zip(st.columns(3 if several else 2), [("x", "Across"), ("y", "Up"), *([("point", "Point")] if several else [])], strict=True):
+        with column:
+            controls.select(name, label, str if name == "point" else _label)
 
 
-def _show(x: str, y: str) -> None:
+def _show(owner: str, x: str, y: str) -> None:
     """Callback: both axes at once."""
-    st.session_state["axis_x"], st.session_state["axis_y"] = x, y
+    state.ask(owner, {**state.asked(owner), "x": x, "y": y})
 
 
 def _label(name: str) -> str:

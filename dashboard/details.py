@@ -1,4 +1,4 @@
-"""What stands behind an experiment's numbers, and what one can do with it: red flags, runs, logs, evidence, downloads."""
+"""What stands behind an experiment's numbers: red flags, runs, logs, evidence, options, environment. Draws; computes nothing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import pages, permissions, show, store, tables, words
-from db import queue
+from dashboard import show, store, tables, words
+from dashboard.controls import Controls
 from engine.answers import red_flags as checks
 from engine.metrics import METRICS
-from engine.presets import parse_spec, to_yaml
-from engine.record import Record, imported_from
+from engine.record import Record
 
 _SEVERITY = {"warning": "▲ warning", "note": "• note", "idea": "+ idea"}
 
@@ -28,18 +27,17 @@ def red_flags(record: Record) -> None:
             st.caption(words.escape(f"{flag.why} To try: {remedy}."))
 
 
-def runs(record: Record) -> None:
+def runs(record: Record, controls: Controls) -> None:
     """Every run with its reason, and the log of one of them."""
     show.table(tables.runs(record), "Every run with status and reason.", "runs")
+    if not controls["log"]:
+        st.caption("No run has begun yet.")
+        return
     names = {
-        r["id"]: f"run {r['id']}: {record['variants'][r['variant']]['name']}, {r['kind']}, round {r['round'] + 1}, {r['status']}"
-        for r in record["runs"]
-        if r["status"] != "queued"
+        str(r["id"]): f"run {r['id']}: {record['variants'][r['variant']]['name']}, {r['kind']}, round {r['round'] + 1}, {r['status']}" for r in record["runs"]
     }
-    if names:
-        first_failed = next((i for i, r in enumerate(r for r in record["runs"] if r["id"] in names) if r["status"] == "failed"), 0)
-        chosen = st.selectbox("Log of", list(names), index=first_failed, format_func=lambda i: names[i], key="log_of")
-        st.code(store.log_tail(record, int(chosen)) or "It printed nothing.", language=None, wrap_lines=True, height=240)
+    controls.select("log", "Log of", names.__getitem__)
+    st.code(store.log_tail(record, int(controls["log"])) or "It printed nothing.", language=None, wrap_lines=True, height=320)
 
 
 def evidence(record: Record) -> None:
@@ -61,11 +59,16 @@ def _fact(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def workload(record: Record) -> None:
+    """Its options as they were, beside the defaults."""
+    show.table(tables.workload(record["experiment"]["spec"]["workload"]), "Every option of the workload with its default.", "workload_options")
+
+
 def environment(record: Record) -> None:
     """Hardware and software, and what went on beside the runs."""
-    for facts in record["environments"].values():
-        st.json(facts, expanded=1)
-    if not record["environments"]:
+    if record["environments"]:
+        show.table(tables.environments(record["environments"]), "The facts of the environments that runs have reported.", "environments")
+    else:
         st.caption("No run has reported its environment yet.")
     details = [r["details"] or {} for r in record["runs"]]
     others = [d["cpu_share_of_others"] for d in details if "cpu_share_of_others" in d]
@@ -84,32 +87,3 @@ def _drifts(record: Record, run: dict[str, Any]) -> str | None:
     found = (run["details"] or {}).get("drifting") or []
     changes = ", ".join(f"{METRICS[d['metric']].label.lower()} {words.change_text(1 + d['change'])}" for d in found if d["metric"] in METRICS)
     return f"{record['variants'][run['variant']]['name']}, round {run['round'] + 1}: {changes}" if changes else None
-
-
-def reproduce(record: Record) -> None:
-    """The file and the command that measure it again elsewhere."""
-    if (tool := imported_from(record)) is not None:
-        st.markdown(words.escape(f"It was measured by {tool}; only that can run it again."))
-        return
-    st.markdown("To run it again elsewhere, save this as `experiment.yaml`:")
-    st.code(to_yaml(parse_spec(record["experiment"]["spec"])), language="yaml")
-    st.code(".venv/bin/python -m engine run experiment.yaml", language="bash")
-
-
-def actions(record: Record) -> None:
-    """Run it again with changes; delete it."""
-    experiment = record["experiment"]
-    with st.container(horizontal=True):
-        if imported_from(record) is None:
-            pages.link("new_experiment", "Run it again, with changes", {"from": experiment["id"]}, icon=":material/replay:")
-        if experiment["source"] != "reference":  # those come back at the next start
-            with st.popover("Delete", icon=":material/delete:"):
-                st.markdown("This deletes the experiment with all its measurements. Its link will no longer work.")
-                allowed = permissions.control()
-                st.button("Delete for good", type="primary", on_click=_delete, args=(experiment["id"], experiment["title"]), key="delete", **allowed)
-
-
-@permissions.action
-def _delete(experiment_id: str, title: str) -> str:
-    queue.delete_experiment(permissions.database(), experiment_id)
-    return f"{title} is deleted."

@@ -51,9 +51,9 @@ def button(chosen: FileFormat, experiment_ids: Sequence[str], stem: str, key: st
     )  # fmt: skip
 
 
-def of_one(experiment_id: str, point: str | None) -> None:
+def of_one(experiment_id: str, point: str | None, key: str = "download") -> None:
     """Every file of an experiment that is shown."""
-    buttons(FORMATS, [experiment_id], f"experiment_{experiment_id}", "download", point)
+    buttons(FORMATS, [experiment_id], f"experiment_{experiment_id}", key, point)
 
 
 def maker(chosen: FileFormat, experiment_ids: Sequence[str], point: str | None) -> Callable[[], bytes]:

@@ -6,7 +6,7 @@ The address is one of three homes of state. Nothing from it is trusted: an unkno
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -19,12 +19,11 @@ _LONGEST = 300
 
 @dataclass(frozen=True)
 class ChartView:
-    """What the trade-off chart shows. `point` is a point_label, None for the first. `refused`: what the link asked for in vain."""
+    """What the trade-off chart shows. `point` is a point_label, None for the first."""
 
     x: str
     y: str
     point: str | None
-    refused: tuple[str, ...] = ()
 
 
 def text(params: Mapping[str, str], name: str) -> str | None:
@@ -59,30 +58,6 @@ def page_number(params: Mapping[str, str], pages: int) -> int:
     """From 1 to `pages`; what is out of range or no number becomes the nearest that exists."""
     value = text(params, "page") or "1"
     return min(max(int(value), 1), max(pages, 1)) if value.isascii() and value.isdigit() else 1
-
-
-def chart_view(
-    params: Mapping[str, str], metrics: Sequence[str], points: Sequence[str], default: tuple[str, str]
-) -> ChartView:
-    """x, y and point of the trade-off chart. metrics, points: what this experiment has. default: (x, y)."""
-    refused: list[str] = []
-
-    def choose(name: str, allowed: Sequence[str], otherwise: str | None) -> str | None:
-        asked = text(params, name)
-        if asked is None or asked in allowed:
-            return asked or otherwise
-        refused.append(f"{name}={asked}")
-        return otherwise
-
-    x, y = choose("x", metrics, default[0]), choose("y", metrics, default[1])
-    assert x is not None and y is not None
-    return ChartView(x, y, choose("point", points, None), tuple(refused))
-
-
-def chart_params(view: ChartView, default: tuple[str, str], first_point: str | None) -> dict[str, str]:
-    """What the address must say so that `chart_view` gives this view back; defaults are left out."""
-    wanted = {"x": (view.x, default[0]), "y": (view.y, default[1]), "point": (view.point, first_point)}
-    return {name: value for name, (value, usual) in wanted.items() if value is not None and value != usual}
 
 
 def permalink(experiment: str, params: Mapping[str, str] | None = None) -> str:

@@ -15,7 +15,7 @@ def main() -> None:
     permissions.banner()
     notices.show()
     with failures.said(page.title):
-        address.begin(page.url_path)
+        address.begin(page.url_path, st.query_params.get("id", ""))
         tray.show(page.url_path)
         page.run()
     st.session_state["page_before"] = page.url_path

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.charts import iterations as iteration
 from dashboard.charts import loss, memory, profile, samples, scaling, tradeoff, training_memory
 from dashboard.charts.style import family_of
 from dashboard.links import ChartView
@@ -108,6 +109,12 @@ def sample_strips(record: Record, metric: str, point: str, *, dark: bool) -> Pic
     """The record must be loaded with all samples."""
     frame = samples.sample_frame(record, metric, point)
     return Picture(samples.sample_strips(frame, metric, dark=dark), samples.describe(frame), lambda: samples.table(frame, metric))
+
+
+def iterations(record: Record, metric: str, point: str, variant: str, *, dark: bool) -> Picture:
+    """One variant's samples in the order of measuring. The record must be loaded with all samples."""
+    frame = iteration.iteration_frame(samples.sample_frame(record, metric, point), variant)
+    return Picture(iteration.iteration_lines(frame, metric, dark=dark), iteration.describe(frame, metric), lambda: iteration.table(frame, metric))
 
 
 def profiles(record: Record) -> dict[str, Profile | str]:

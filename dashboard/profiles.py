@@ -6,13 +6,14 @@ import streamlit as st
 
 from dashboard import pictures, show, words
 from dashboard.charts import profile as charts
+from dashboard.controls import Controls
 from engine import settings
 from engine.metrics import format_bytes, format_seconds
 from engine.profiles import Profile, trace_file
 from engine.record import Record
 
 
-def section(record: Record) -> None:
+def section(record: Record, controls: Controls) -> None:
     """Nothing where no profile was asked for. A variant without one says why."""
     read = pictures.profiles(record)
     if not read:
@@ -27,9 +28,13 @@ def section(record: Record) -> None:
     st.caption("From a run of its own: a profiler slows what it watches, so compare shares, not seconds, and none of this with the speeds above.")
     if (shares := pictures.profile_shares(found, dark=show.dark())) is not None:
         show.picture(shares, "profile_shares")
-    name = str(st.selectbox("Operators of", list(found), key="profile_of"))
+    controls.select("profile", "Operators of", lambda position: str(record["variants"][int(position)]["name"]))
+    name = str(record["variants"][int(controls["profile"])]["name"])
+    if name not in found:
+        st.caption(words.escape(f"There is no profile of {name}."))
+        return
     _operators(name, found[name])
-    _trace(record["experiment"]["id"], list(found).index(name), found[name])
+    _trace(record["experiment"]["id"], int(controls["profile"]), found[name])
 
 
 def _operators(name: str, profile: Profile) -> None:

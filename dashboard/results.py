@@ -1,19 +1,17 @@
-"""The results of one experiment as pages show them: best so far, trade-off, memory, samples. Draws; computes nothing."""
+"""The results of one experiment as pages show them: verdicts, trade-off, scaling, memory, quality. Draws; computes nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import pictures, show, store, tables, words
-from dashboard.charts import tradeoff
+from dashboard.controls import Controls
 from dashboard.links import ChartView
-from engine.cells import NOT_MEASURED
 from engine.control import UNRELIABLE
-from engine.decisive import Decisive, decisive
+from engine.decisive import decisive
 from engine.flips import flips
 from engine.looks import answered
 from engine.metrics import METRICS
@@ -47,29 +45,17 @@ def trade_off(record: Record, summary: pd.DataFrame, view: ChartView, key: str) 
     show.picture(pictures.trade_off(record, summary, view, dark=show.dark()), key)
 
 
-def scaling_charts(record: Record, summary: pd.DataFrame, decides: Decisive) -> None:
+def scaling_charts(record: Record, summary: pd.DataFrame, controls: Controls) -> None:
     """Deciding metrics and memory over the one number that the points differ in. Nothing where the speed was not measured at several."""
-    known, first = pictures.scaled(summary, decides)
-    if not known:
+    if not controls["over"]:
         return
     st.header("Scaling", divider="gray")
-    name = st.segmented_control("Over length", known, default=first, required=True, key="scaling_metric",
-                                format_func=lambda n: METRICS[n].label, label_visibility="collapsed") or first  # fmt: skip
-    show.picture(pictures.over_length(record, summary, str(name), dark=show.dark()), "scaling")
+    controls.segments("over", "Over length", lambda name: METRICS[name].label)
+    show.picture(pictures.over_length(record, summary, controls["over"], dark=show.dark()), "scaling")
 
 
 def memory_chart(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:
     show.picture(pictures.memory_bars(record, summary, point, dark=show.dark()), key)
-
-
-def raw_samples(experiment_id: str, summary: pd.DataFrame, first: str) -> None:
-    """The samples of one metric at one point that the reader chooses; `first` is the metric that is shown until then."""
-    measured = summary[summary["value"].notna() & (summary["kind"] != "fidelity")]
-    pairs = list(dict.fromkeys(zip(measured["metric"], measured["point_label"], strict=True)))
-    start = next((i for i, (m, _) in enumerate(pairs) if m == first), 0)
-    text = {p: METRICS[p[0]].label + (f" ({p[1]})" if p[1] else "") for p in pairs}
-    metric, point = st.selectbox("Metric", pairs, index=start, format_func=text.__getitem__, key="sample_metric")
-    sample_chart(experiment_id, metric, point, "samples")
 
 
 def quality(record: Record, summary: pd.DataFrame) -> None:
@@ -88,12 +74,6 @@ def quality(record: Record, summary: pd.DataFrame) -> None:
         )
 
 
-def sample_chart(experiment_id: str, metric: str, point: str, key: str) -> None:
-    record = store.record(experiment_id, "all")
-    if record is not None:
-        show.picture(pictures.sample_strips(record, metric, point, dark=show.dark()), key)
-
-
 def verdict_table(record: Record, summary: pd.DataFrame, point: str | None, key: str) -> None:
     """The metrics that decide, and a word where the control refutes the speeds, or other programs took much of the CPUs."""
     control(summary)
@@ -101,39 +81,3 @@ def verdict_table(record: Record, summary: pd.DataFrame, point: str | None, key:
     shares = [(r["details"] or {}).get("cpu_share_of_others", 0.0) for r in record["runs"] if r["kind"] == "speed"]
     if (worst := max(shares, default=0.0)) > _NOTICEABLE_SHARE:
         st.warning(f"Other programs took up to {worst:.0%} of the CPUs during these runs, so speeds vary more than they need to.")
-
-
-def best_so_far(record: Record, summary: pd.DataFrame, decides: Decisive) -> None:
-    """Three answers, each with the quality that it costs: smallest, fastest, and fastest of those that keep the quality."""
-    summary = pictures.without_control(record, summary)
-    speed, memory_rows = (tables.at_point(summary, name, None) for name in (decides.speed, decides.memory))
-    quality = tradeoff.quality_texts(summary, decides.quality)
-    answers = [("Smallest", memory_rows), ("Fastest", speed)]
-    if decides.quality is not None:
-        answers.append(("Fastest that keeps the quality", speed[speed["variant"].isin(_keeps(summary, decides.quality))]))
-    for column, (label, rows) in zip(st.columns(len(answers), border=True), answers, strict=True):
-        with column:
-            _answer(label, rows[rows["value"].notna()], quality)
-
-
-def _keeps(summary: pd.DataFrame, quality: str) -> set[str]:
-    """Variants whose quality is not worse than the baseline's by more than the metric's margin, and the baseline."""
-    rows = summary[(summary["metric"] == quality) & summary["value"].notna()].drop_duplicates("position")
-    worst = 1 + METRICS[quality].margin
-    kept = rows["ratio"] >= 1 / worst if METRICS[quality].higher_is_better else rows["ratio"] <= worst
-    return set(rows[kept | rows["baseline"]]["variant"])
-
-
-def _answer(label: str, rows: pd.DataFrame, quality: dict[str, str]) -> None:
-    st.caption(label)
-    if rows.empty:
-        st.markdown(f"**{NOT_MEASURED}**")
-        return
-    metric = METRICS[rows.iloc[0]["metric"]]
-    best: Any = rows.loc[rows["value"].idxmax() if metric.higher_is_better else rows["value"].idxmin()]
-    change = words.change_text(best["ratio"])
-    st.markdown(f"**{words.escape(best['variant'])}**")
-    value = words.value_text(best["metric"], best["value"])
-    verdict = words.VERDICT.get(best["verdict"], best["verdict"])
-    st.markdown(words.escape(f"{value}, {change} against the baseline: {verdict}" if change else f"{value}: {verdict}"))
-    st.caption(words.escape(quality.get(best["variant"], "")))

@@ -50,16 +50,6 @@ def dialog(shared: Shared) -> None:
             st.caption("A link gives no access by itself.")
 
 
-def downloads(shared: Shared) -> None:
-    """A button that opens the list of files of one experiment."""
-    popover = st.popover("Download", icon=":material/download:", key="download", on_change="rerun")
-    if popover.open:
-        (experiment_id,) = shared.experiments
-        with popover:
-            exports.of_one(experiment_id, shared.point)
-            st.caption("Failed and out-of-memory rows are in every file, with their reason; so is where each number comes from.")
-
-
 def _links(shared: Shared) -> None:
     if (held := frozen.snapshot()) is not None:
         st.markdown("**Frozen snapshot**")

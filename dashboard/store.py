@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import frozen
-from db import listing, open_runs, queries, saved
+from db import edits, listing, open_runs, queries, saved
 from db.filter import Filter
 from db.session import connect, migrate
 from engine import analysis, api, doctor, settings
@@ -97,6 +97,11 @@ def rows(found: Record) -> Sequence[analysis.Row]:
     """As they were computed when the snapshot was made that is shown; else computed now."""
     held = frozen.snapshot()
     return analysis.rows(found) if held is None else held.rows[found["experiment"]["id"]]
+
+
+def said(experiment_id: str) -> dict[str, Any] | None:
+    """What people say of an experiment: title, owner, note, archived, tags; see db.edits.current."""
+    return edits.current(database(), experiment_id)
 
 
 def summary(experiment_id: str) -> pd.DataFrame:

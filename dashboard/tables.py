@@ -26,6 +26,7 @@ from engine.decisive import Decisive
 from engine.flips import Flips
 from engine.metrics import METRICS
 from engine.record import Record
+from engine.registry import discover
 
 KINDS = {"All": None, "Speed": "speed", "Memory": "memory", "Energy": "energy", "Quality": "quality", "Fidelity": "fidelity"}
 
@@ -161,3 +162,38 @@ def options_text(stack: Sequence[dict[str, Any]]) -> str:
         options = ", ".join(f"{k}={v}" for k, v in technique["options"].items())
         parts.append(f"{technique['technique']}({options})" if options else technique["technique"])
     return " + ".join(parts) or "the model as stored"
+
+
+def workload(written: dict[str, Any]) -> pd.DataFrame:
+    """One row per option: its value, its default, and whether they differ. Of a workload that is not known here, what was written."""
+    known = discover().workloads.get(written["name"])
+    if known is None:
+        return pd.DataFrame([(name, _plain(value), "", "") for name, value in written["options"].items()], columns=_OPTION_COLUMNS)
+    values, usual = known(**written["options"]).model_dump(mode="json"), known().model_dump(mode="json")
+    rows = [(name.replace("_", " "), _plain(v), _plain(usual[name]), "changed" if v != usual[name] else "") for name, v in values.items()]
+    return pd.DataFrame(rows, columns=_OPTION_COLUMNS)
+
+
+_OPTION_COLUMNS = ["Option", "Value", "Default", ""]
+
+
+def environments(found: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """One row per fact, one column per environment; what is not equal in all of them comes first and says so."""
+    flat = [{k: v for key, value in facts.items() for k, v in _facts(key, value)} for facts in found.values()]
+    keys = sorted(dict.fromkeys(k for facts in flat for k in facts), key=lambda k: len({facts.get(k, "") for facts in flat}) == 1)
+    names = [f"Environment {i}" for i in range(1, len(flat) + 1)] if len(flat) > 1 else ["Value"]
+    table = pd.DataFrame({"Fact": keys, **{name: [facts.get(k, "not recorded") for k in keys] for name, facts in zip(names, flat, strict=True)}})
+    if len(flat) > 1:
+        table[""] = ["differs" if len({facts.get(k, "") for facts in flat}) > 1 else "" for k in keys]
+    return table
+
+
+def _facts(key: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [fact for k, v in value.items() for fact in _facts(f"{key} {k}", v)]
+    text = value_text("weight_bytes", value) if key.endswith("_bytes") else _plain(value)
+    return [(key.removesuffix("_bytes").replace("_", " "), text)]
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard import pictures, show
 from dashboard.charts import loss
+from dashboard.controls import Controls
 from engine.record import Record
 
 
@@ -18,15 +19,14 @@ def memory_split(record: Record, summary: pd.DataFrame, point: str | None) -> No
         show.picture(picture, "memory_split", open_twin=True)
 
 
-def loss_curves(record: Record, summary: pd.DataFrame) -> None:
+def loss_curves(record: Record, summary: pd.DataFrame, controls: Controls) -> None:
     """Nothing where no variant was trained for its quality."""
     frame = loss.loss_frame(record)
     if frame.empty:
         return
     st.header("Loss", divider="gray")
-    chosen = st.segmented_control("Over", list(loss.OVER), default="tokens", required=True, key="loss_over",
-                                  format_func=loss.OVER.__getitem__, label_visibility="collapsed") or "tokens"  # fmt: skip
-    picture = pictures.loss_lines(record, chosen, dark=show.dark())
+    controls.segments("loss", "Over", lambda name: loss.OVER[name])  # type: ignore[index]
+    picture = pictures.loss_lines(record, controls["loss"], dark=show.dark())  # type: ignore[arg-type]
     assert picture is not None
     show.picture(picture, "loss")
     show.table(loss.loss_table(frame, summary, record), "What each variant was trained on and what came of it.", "loss_results")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard import show, store, tables, words
+from dashboard.controls import Controls
 from engine.answers.explain import said
 from engine.answers.outputs import Output, outputs
 from engine.record import Record
@@ -32,7 +33,7 @@ def section(record: Record) -> None:
         st.caption("more than the product: together they do better than their single effects multiplied, in the metric's good direction.")
 
 
-def answers(record: Record) -> None:
+def answers(record: Record, controls: Controls) -> None:
     """The same prompt, the baseline's answer and another's side by side. Nothing where the workload generates nothing."""
     workload = discover().workloads.get(record["experiment"]["spec"]["workload"]["name"])
     if workload is None or not workload.generates:
@@ -48,8 +49,12 @@ def answers(record: Record) -> None:
     base = next((o for o in shown if o.baseline), None)
     others = {o.variant: o for o in shown if not o.baseline}
     pair = [base] if base else []
-    if others:
-        pair.append(others[str(st.selectbox("Beside the baseline", list(others), key="answer_of"))])
+    controls.select("beside", "Beside the baseline", lambda position: str(record["variants"][int(position)]["name"]))
+    chosen = others.get(record["variants"][int(controls["beside"])]["name"]) if controls["beside"] else None
+    if chosen is not None:
+        pair.append(chosen)
+    if not pair:
+        return
     side_by_side(pair)
 
 

@@ -60,6 +60,11 @@ def escape(text: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
+def without_images(text: str) -> str:
+    """Markdown that somebody wrote, to be shown as Markdown: a picture would be fetched from wherever it says by everybody who looks."""
+    return text.replace("![", "!\\[")
+
+
 def chart_text(text: str, longest: int = 40) -> str:
     """Text that others wrote, for a plotly label, which reads some HTML. Shortened in the middle: both ends tell variants apart."""
     text = " ".join(text.split())

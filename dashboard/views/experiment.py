@@ -1,10 +1,10 @@
-"""One experiment by its permalink: verdicts, trade-off, memory, samples, and everything behind the numbers."""
+"""One experiment by its permalink: what it is, what one can do with it, and its results and all behind them under tabs."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import details, experiment_body, links, live, pages, share, show, store, tray
+from dashboard import experiment_actions, experiment_body, links, live, pages, share, show, store, tray, words
 from engine.measurement import Status
 from engine.record import Record
 
@@ -12,31 +12,45 @@ from engine.record import Record
 def main() -> None:
     wanted = links.experiment_id(st.query_params)
     record = store.record(wanted) if wanted else None
-    if record is None:
-        _missing()
+    said = store.said(wanted) if wanted else None
+    if record is None or said is None:
+        _missing(wanted)
         return
     experiment_body.header(record)
-    bar = st.container(horizontal=True)
+    _said(record, said)
+    bar = st.container(horizontal=True, vertical_alignment="center")
     if not all(Status(r["status"]).ended for r in record["runs"]):
         show.scheduler_state()
         live.follow(record["experiment"]["id"])
     shared = experiment_body.draw(record)
     with bar:  # last: only now is it known what the page shows
-        _actions(record, shared)
-    st.header("Run it again", divider="gray")
-    details.reproduce(record)
-    details.actions(record)
+        tray.offer(record["experiment"]["id"], [v["name"] for v in record["variants"]])
+        share.dialog(shared)
+        experiment_actions.buttons(record, said)
 
 
-def _actions(record: Record, shared: share.Shared) -> None:
-    tray.offer(record["experiment"]["id"], [v["name"] for v in record["variants"]])
-    share.dialog(shared)
-    share.downloads(shared)
+def _said(record: Record, said: experiment_actions.Said) -> None:
+    """Its id to copy, whose it is, tags, note."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.code(record["experiment"]["id"], language=None, width="content")
+        if said["owner"]:
+            st.caption(words.escape(f"by {said['owner']}"), width="content")
+        for tag in said["tags"]:
+            st.badge(words.escape(tag), icon=":material/sell:")
+    if said["archived"]:
+        st.info("This experiment is in the archive: lists leave it out.", icon=":material/archive:")
+    if said["note"]:
+        with st.container(border=True):
+            st.markdown(words.without_images(said["note"]))
 
 
-def _missing() -> None:
+def _missing(wanted: str | None) -> None:
     st.title("There is no such experiment")
-    st.info("It may have been deleted, or the link was cut off. An id has 22 letters, digits, - and _.")
+    named = f"{words.escape(wanted)}: it" if wanted else "It"
+    st.info(f"{named} may have been deleted, or the link was cut off. An id has 22 letters, digits, - and _.")
+    text = st.text_input("Search the experiments", type="search", key="missing_search", placeholder="title, model, id or note")
+    if text:
+        pages.link("experiments", f"Search for “{text}”", {"q": text}, icon=":material/search:")
     pages.link("experiments", "All experiments")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import experiment_body, frozen, links, pages, share, store, words
+from dashboard import address, experiment_body, frozen, links, pages, share, store, words
 from dashboard.comparing import body
 from engine.snapshot import Snapshot, TamperedError
 
@@ -38,6 +38,7 @@ def _into_address(snapshot: Snapshot) -> None:
     if st.session_state.get("view_opened") != snapshot.id:
         st.session_state["view_opened"] = snapshot.id
         st.query_params.update({name: value for name, value in snapshot.params.items() if name != "id" and name not in st.query_params})
+        address.arrive()
 
 
 def _draw(snapshot: Snapshot) -> None:
@@ -52,7 +53,6 @@ def _draw(snapshot: Snapshot) -> None:
         shared = experiment_body.draw(record)
         with bar:
             share.dialog(shared)
-            share.downloads(shared)
         pages.link("experiment", "The experiment as it is now", {"id": experiment_id})
 
 

@@ -14,7 +14,8 @@ CHART = "[data-testid=stPlotlyChart] .scatterlayer .point"
 
 
 def _fill_in(page: Page) -> None:
-    page.get_by_text("empty", exact=True).click()
+    page.get_by_role("combobox", name="Start from a preset").click()
+    page.get_by_role("option", name="Nothing: an empty form").click()
     title = page.get_by_role("textbox", name="Title")
     expect(title).to_have_value("My experiment")  # the form has been emptied; what is typed before would be lost
     title.fill("From the browser")
@@ -46,7 +47,7 @@ def test_from_the_form_to_the_csv(lab: str, browser: Browser, tmp_path: Path) ->
     other.goto(link)
     expect(other.get_by_role("heading", name="From the browser")).to_be_visible(timeout=20_000)
     other.wait_for_selector(CHART)
-    other.get_by_role("button", name="Download", exact=True).click()
+    other.get_by_role("tab", name="Files").click()
     button = other.get_by_role("button", name=re.compile(r"^Results \(CSV\)"))
     label = button.inner_text()
     with other.expect_download() as caught:

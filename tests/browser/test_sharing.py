@@ -31,8 +31,8 @@ CONTROLS = """() => [...document.querySelectorAll('[data-testid=stSelectbox], [d
 def seen(page: Page) -> dict[str, Any]:
     """The data of every chart, the rows of every table, the state of every control."""
     page.wait_for_selector(".scatterlayer .point", timeout=120_000)
-    expect(page.get_by_role("heading", name="Behind the numbers")).to_be_visible(timeout=60_000)
-    page.wait_for_function(f"({DATA})().length == 3", timeout=60_000)
+    expect(page.get_by_role("heading", name="Every metric")).to_be_visible(timeout=60_000)
+    page.wait_for_function(f"({DATA})().length == 1", timeout=60_000)
     return {name: page.evaluate(script) for name, script in (("charts", DATA), ("tables", TABLES), ("controls", CONTROLS))}
 
 

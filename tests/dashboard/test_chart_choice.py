@@ -31,22 +31,22 @@ def with_bits(db: Engine) -> str:
 
 def test_quality_against_bits_is_one_click_away(with_bits: str, open_page: Open) -> None:
     page = open_page("experiment", id=with_bits)
-    assert page.selectbox(key="axis_x").value == "weight_bytes"
+    assert page.selectbox(key="experiment_x").value == "weight_bytes"
     page.button(key=BITS).click().run()
-    assert (page.selectbox(key="axis_x").value, page.selectbox(key="axis_y").value) == ("bits_per_parameter", "perplexity")
+    assert (page.selectbox(key="experiment_x").value, page.selectbox(key="experiment_y").value) == ("bits_per_parameter", "perplexity")
     words = texts(page)
     assert "Perplexity against Weights per parameter of 2 of 3 variants." in words, "the chart in words"
     assert "On the Pareto front (no other variant is better in both): float32, small." in words
     assert "Not drawn: huge (failed)." in words
-    assert any("x=bits_per_parameter" in c.value and "y=perplexity" in c.value for c in page.code), "the link is of this view"
+    assert (page.query_params["x"], page.query_params["y"]) == (["bits_per_parameter"], ["perplexity"]), "the address is of this view"
     page.button(key="show_weight_bytes").click().run()
-    assert (page.selectbox(key="axis_x").value, page.selectbox(key="axis_y").value) == ("weight_bytes", "decode_tokens_per_second")
+    assert (page.selectbox(key="experiment_x").value, page.selectbox(key="experiment_y").value) == ("weight_bytes", "decode_tokens_per_second")
 
 
 def test_the_link_opens_the_same_view(with_bits: str, open_page: Open) -> None:
     page = open_page("experiment", id=with_bits, x="bits_per_parameter", y="perplexity")
     assert "Perplexity against Weights per parameter" in texts(page)
-    page.selectbox(key="axis_y").select("ttft_seconds").run()
+    page.selectbox(key="experiment_y").select("ttft_seconds").run()
     assert "Time to first token against Weights per parameter" in texts(page)
 
 
@@ -54,7 +54,7 @@ def test_a_record_of_before_says_not_measured(experiment: str, open_page: Open) 
     page = open_page("experiment", id=experiment, x="bits_per_parameter", y="perplexity")
     button = page.button(key=BITS)
     assert button.disabled and button.help == "Weights per parameter: not measured in this experiment"
-    assert page.selectbox(key="axis_x").value == "weight_bytes"
+    assert page.selectbox(key="experiment_x").value == "weight_bytes"
     assert "x=bits_per_parameter" in texts(page), "and the link is told what it asked for in vain"
 
 

@@ -59,7 +59,7 @@ def test_without_own_results_the_overview_shows_the_best_measured_of_the_project
 
 def test_a_model_of_random_weights_has_a_word_instead_of_a_table_of_quality(db: Engine, open_page: Open) -> None:
     record = load_bundle(FOLDER / "train-ladder-llama-7b-h200.json")
-    page = open_page("experiment", id=import_record(db, record, "reference"))
+    page = open_page("experiment", id=import_record(db, record, "reference"), tab="quality")
     assert "Quality: not measured in this experiment." in texts(page)
     assert not any(frame.value.empty or frame.value.shape[1] < 2 for frame in page.dataframe)
 
@@ -73,17 +73,20 @@ def test_an_experiment_says_everything_that_was_found(db: Engine, experiment: st
     assert headline.loc["small", "Perplexity"].endswith("▼ worse")
     assert headline.loc["huge", "Decode throughput"] == "⊘ did not fit"
     assert headline.loc["huge", "Perplexity"] == "✖ failed"
-    runs = next(t for t in tables if "Reason" in t)
+    runs = next(f.value for f in open_page("experiment", id=experiment, tab="log").dataframe if "Reason" in f.value)
     assert (runs["Reason"] == "cuda: tried to allocate 20 GiB").sum() == 5
+    page = open_page("experiment", id=experiment, tab="configuration")
     assert any("baseline: float32" in c.value for c in page.code), "the YAML that runs it again"
 
 
 def test_a_classifier_shows_accuracy_its_test_and_the_changed_answers(db: Engine, open_page: Open) -> None:
-    page = open_page("experiment", id=import_record(db, classified(), "imported"))
-    tables = [frame.value for frame in page.dataframe]
+    experiment = import_record(db, classified(), "imported")
+    tables = [frame.value for frame in open_page("experiment", id=experiment).dataframe]
     headline = tables[0].set_index("Variant")
     assert headline.loc["int8", "Accuracy"] == "66.7 % · −17 % · ▼ worse"
     assert headline.loc["int8", "Examples per second"].endswith("▲ better")
+    page = open_page("experiment", id=experiment, tab="quality")
+    tables += [frame.value for frame in page.dataframe]
     flips = next(t for t in tables if "McNemar's p" in t).set_index("Variant")
     assert list(flips.loc["int8"]) == ["Accuracy", 60, 39, 9, 1, "0.021"]
     assert any("83.3 % (10 of 60 changed)" in t.to_string() for t in tables)
@@ -93,8 +96,8 @@ def test_a_classifier_shows_accuracy_its_test_and_the_changed_answers(db: Engine
 
 def test_axes_and_point_come_from_the_link_and_go_back_into_it(db: Engine, experiment: str, open_page: Open) -> None:
     page = open_page("experiment", id=experiment, x="perplexity", y="ttft_seconds")
-    assert (page.selectbox(key="axis_x").value, page.selectbox(key="axis_y").value) == ("perplexity", "ttft_seconds")
-    page.selectbox(key="axis_y").select("weight_bytes").run()
+    assert (page.selectbox(key="experiment_x").value, page.selectbox(key="experiment_y").value) == ("perplexity", "ttft_seconds")
+    page.selectbox(key="experiment_y").select("weight_bytes").run()
     assert page.query_params["y"] in ("weight_bytes", ["weight_bytes"])
     assert page.query_params["x"] in ("perplexity", ["perplexity"])
 
@@ -108,7 +111,7 @@ def test_links_to_nothing_are_answered(db: Engine, open_page: Open, params: dict
 
 def test_a_link_with_unknown_axes_shows_the_usual_ones_and_says_so(db: Engine, experiment: str, open_page: Open) -> None:
     page = open_page("experiment", id=experiment, x="__class__", point="batch=99")
-    assert page.selectbox(key="axis_x").value == "weight_bytes"
+    assert page.selectbox(key="experiment_x").value == "weight_bytes"
     assert "x=__class__" in texts(page) and "point=batch=99" in texts(page)
 
 
@@ -184,7 +187,7 @@ def test_runs_that_were_slowed_down_or_drift_are_named(db: Engine, open_page: Op
     record = finished()
     drift = {"metric": "ttft_seconds", "point": {"batch": 1}, "change": 0.083}
     record["runs"][0]["details"] = {"throttled": "GPU too hot (hardware) after the run", "drifting": [drift]}
-    page = texts(open_page("experiment", id=import_record(db, record, "imported")))
+    page = texts(open_page("experiment", id=import_record(db, record, "imported"), tab="environment"))
     assert "Some runs were slowed down and their times are left out: GPU too hot (hardware) after the run" in page
     assert "float32, round 1: time to first token +8.3 %" in page
 

@@ -133,7 +133,7 @@ def test_every_variant_has_a_profile_or_says_why_not(db: Engine, open_page: Call
     assert list(table["Share"]) == ["80.0 %", "20.0 %"] and list(table["Memory taken, net"]) == ["2 KiB", "-512 B"]
     parts = next(t.value for t in page.dataframe if "What" in t.value)
     assert list(parts["Name"]) == ["forward", "nvjet_hsh"] and list(parts["GPU time"]) == ["10 ms", "20 ms"]
-    page.selectbox(key="profile_of").select("small").run()
+    page.selectbox(key="experiment_profile").select("1").run()
     assert not page.exception and "Shares are not measured: another runtime" in texts(page)
 
 
@@ -141,7 +141,7 @@ def test_a_profile_that_cannot_be_read_spoils_nothing(db: Engine, open_page: Cal
     broken = {"details": {"profile": {"what": HOSTILE, "device": "abacus"}}}
     page = open_page("experiment", id=import_record(db, with_profiles(broken), "imported"))
     assert "No profile of float32: not readable by this version" in texts(page)
-    assert "profile_of" not in [s.key for s in page.selectbox]
+    assert "experiment_profile" not in [s.key for s in page.selectbox]
 
 
 def test_without_profiles_there_is_no_section(db: Engine, experiment: str, open_page: Callable[..., Any]) -> None:

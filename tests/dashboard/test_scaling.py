@@ -221,10 +221,11 @@ def test_the_page_has_it_for_any_deciding_metric(db: Engine, open_page: Callable
     page = open_page("experiment", id=import_record(db, attention_record(), "imported"))
     assert "Scaling" in [h.value for h in page.header]
     assert "Out of memory: standard at 512." in texts(page)
-    page.segmented_control(key="scaling_metric").select("tflops_per_second").run()
+    page.segmented_control(key="experiment_over").select("tflops_per_second").run()
     assert not page.exception
-    assert "Extra peak memory: from" in texts(page), "no model, so no weights: the memory chart has what there is"
     assert "Rate of arithmetic over sequence length" in texts(page)
+    page = open_page("experiment", id=page.query_params["id"], tab="memory")
+    assert "Extra peak memory: from" in texts(page), "no model, so no weights: the memory chart has what there is"
 
 
 def test_two_lengths_make_no_curve(db: Engine, open_page: Callable[..., Any]) -> None:
@@ -245,10 +246,10 @@ def test_generated_lengths_make_a_curve_of_seconds_with_guides() -> None:
 def test_the_page_of_several_lengths_shows_seconds_first_and_offers_the_cache(db: Engine, open_page: Callable[..., Any]) -> None:
     page = open_page("experiment", id=import_record(db, generation_record(), "imported"))
     assert "Whole generation over generated tokens of 2 variants" in texts(page)
-    page.segmented_control(key="scaling_metric").select("kv_cache_bytes").run()
+    page.segmented_control(key="experiment_over").select("kv_cache_bytes").run()
     assert not page.exception
     assert "KV cache over generated tokens of 1 variants" in texts(page)
     headline = page.dataframe[0].value
     assert list(headline["Variant"]) == ["off", "dynamic"] and headline["Whole generation"][0].startswith("1.65 s"), "the first point is chosen"
-    page.selectbox(key="axis_point").select("batch=1, prompt_tokens=16, new_tokens=1024").run()
+    page.selectbox(key="experiment_point").select("batch=1, prompt_tokens=16, new_tokens=1024").run()
     assert not page.exception

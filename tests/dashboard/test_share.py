@@ -58,7 +58,7 @@ def test_the_live_link_says_what_the_page_shows_and_gives_no_access(db: Engine, 
     page = opened(open_page, experiment, **CHOSEN)
     assert links(page) == [f"http://127.0.0.1:8501/experiment?id={experiment}&x=perplexity&y=ttft_seconds"]
     assert "A link gives no access by itself." in texts(page) and "results may change" in texts(page)
-    page.selectbox(key="axis_y").select("weight_bytes").run()
+    page.selectbox(key="experiment_y").select("weight_bytes").run()
     assert links(page) == [f"http://127.0.0.1:8501/experiment?id={experiment}&x=perplexity&y=weight_bytes"]
 
 
@@ -93,7 +93,7 @@ def test_a_saved_view_follows_its_experiment(db: Engine, experiment: str, open_p
     view = made(opened(open_page, experiment, **CHOSEN), "share_save")
     edits.rename(db, experiment, "Another title")
     page = open_page("view", id=view)
-    assert page.title[0].value == "Another title" and page.selectbox(key="axis_x").value == "perplexity"
+    assert page.title[0].value == "Another title" and page.selectbox(key="experiment_x").value == "perplexity"
     queue.delete_experiment(db, experiment)
     assert "There is no such experiment" in texts(open_page("view", id=view))
 
@@ -112,11 +112,11 @@ def test_a_snapshot_stays_as_it_was(db: Engine, experiment: str, open_page: Open
 def test_the_controls_of_a_snapshot_go_on_working(db: Engine, experiment: str, open_page: Open) -> None:
     page = open_page("view", id=made(opened(open_page, experiment, **CHOSEN), "share_freeze"))
     usual = open_page("experiment", id=experiment)
-    for key in ("axis_x", "axis_y"):
+    for key in ("experiment_x", "experiment_y"):
         page.selectbox(key=key).select(usual.selectbox(key=key).value).run()
     assert {"x", "y"}.isdisjoint(page.query_params)
     page.run()  # the address says nothing now, and what was frozen must not come back
-    assert page.selectbox(key="axis_x").value == usual.selectbox(key="axis_x").value
+    assert page.selectbox(key="experiment_x").value == usual.selectbox(key="experiment_x").value
 
 
 def test_a_frozen_page_shares_its_own_link(db: Engine, experiment: str, open_page: Open) -> None:

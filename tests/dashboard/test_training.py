@@ -172,18 +172,22 @@ def test_text_of_others_is_not_read_as_html() -> None:
 
 
 def test_the_page_has_both(db: Engine, open_page: Callable[..., Any]) -> None:
-    page = open_page("experiment", id=import_record(db, training_record(), "imported"))
-    assert "What holds it at the peak of a step" in [h.value for h in page.subheader]
-    assert "Loss" in [h.value for h in page.header]
-    assert "full 2.2 GiB, most of it optimizer" in texts(page) and "after 512 tokens" in texts(page)
-    assert (page.selectbox(key="axis_x").value, page.selectbox(key="axis_y").value) == ("peak_memory_bytes", "training_tokens_per_second")
+    experiment = import_record(db, training_record(), "imported")
+    page = open_page("experiment", id=experiment)
+    assert (page.selectbox(key="experiment_x").value, page.selectbox(key="experiment_y").value) == ("peak_memory_bytes", "training_tokens_per_second")
     assert "Pareto front" in texts(page)
-    page.segmented_control(key="loss_over").select("seconds").run()
-    assert not page.exception and "lora from 3.1 to 2.9 after 6 s" in texts(page)
-    page.selectbox(key="axis_point").select("batch=64, seq_len=64").run()
+    page = open_page("experiment", id=experiment, tab="memory")
+    assert "What holds it at the peak of a step" in [h.value for h in page.subheader]
+    assert "full 2.2 GiB, most of it optimizer" in texts(page)
+    page.selectbox(key="experiment_point").select("batch=64, seq_len=64").run()
     assert not page.exception and "full did not fit (out of memory)" in texts(page)
+    page = open_page("experiment", id=experiment, tab="quality")
+    assert "Loss" in [h.value for h in page.header] and "after 512 tokens" in texts(page)
+    page.segmented_control(key="experiment_loss").select("seconds").run()
+    assert not page.exception and "lora from 3.1 to 2.9 after 6 s" in texts(page)
 
 
 def test_an_experiment_without_training_has_neither(db: Engine, open_page: Callable[..., Any]) -> None:
-    page = open_page("experiment", id=import_record(db, finished(), "imported"))
-    assert not [h for h in page.subheader if "peak of a step" in h.value] and "Loss" not in [h.value for h in page.header]
+    experiment = import_record(db, finished(), "imported")
+    assert not [h for h in open_page("experiment", id=experiment, tab="memory").subheader if "peak of a step" in h.value]
+    assert "Loss" not in [h.value for h in open_page("experiment", id=experiment, tab="quality").header]

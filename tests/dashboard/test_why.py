@@ -75,24 +75,25 @@ def test_without_pairs_there_is_no_table(db: Engine, experiment: str, open_page:
 
 def test_answers_stand_side_by_side_with_the_first_difference_marked(db: Engine, open_page: Open) -> None:
     record = answering(float32=answer(0, 1, 2), small=answer(0, 1, 9))
-    page = open_page("experiment", id=import_record(db, record, "imported"))
+    page = open_page("experiment", id=import_record(db, record, "imported"), tab="quality")
     words = texts(page)
     assert "Answers side by side" in words and "No answer of huge: its quality run: failed." in words
     assert "a b **▸ token 3:** :orange-background[c]" in words and "a b **▸ token 3:** :orange-background[j]" in words
     assert "The same as the baseline's up to token 2 of 3." in words
+    words = texts(open_page("experiment", id=record["experiment"]["id"]))
     assert "Its greedy answer leaves the baseline's at token 3 of 3." in words
 
 
 def test_the_reader_chooses_what_stands_beside_the_baseline(db: Engine, open_page: Open) -> None:
     record = answering(float32=answer(0, 1), small=answer(0, 9), huge=answer(0, 1))
-    page = open_page("experiment", id=import_record(db, record, "imported"))
-    page.selectbox(key="answer_of").select("huge").run()
+    page = open_page("experiment", id=import_record(db, record, "imported"), tab="quality")
+    page.selectbox(key="experiment_beside").select("2").run()
     assert not page.exception
     assert "Identical to the baseline's in all 2 tokens." in texts(page) and "▸ token" not in texts(page)
 
 
 def test_an_answer_without_the_baselines_is_compared_with_nothing(db: Engine, open_page: Open) -> None:
-    page = open_page("experiment", id=import_record(db, answering(small=answer(0, 1)), "imported"))
+    page = open_page("experiment", id=import_record(db, answering(small=answer(0, 1)), "imported"), tab="quality")
     words = texts(page)
     assert "a b" in words and "Identical to" not in words and "up to token" not in words
 
@@ -100,7 +101,7 @@ def test_an_answer_without_the_baselines_is_compared_with_nothing(db: Engine, op
 def test_text_of_others_is_shown_as_it_is(db: Engine, open_page: Open) -> None:
     hostile = {"prompt": HOSTILE, "ids": [1, 2], "text": HOSTILE, "ends": [5, len(HOSTILE)]}
     record = answering(float32=hostile, small=hostile | {"ids": [1, 3]})
-    page = open_page("experiment", id=import_record(db, record, "imported"))
+    page = open_page("experiment", id=import_record(db, record, "imported"), tab="quality")
     shown = [str(e.value) for kind in ("markdown", "caption") for e in getattr(page, kind)]
     mine = [s for s in shown if "onerror" in s]
     assert len(mine) == 3, "the prompt and two answers"
@@ -108,5 +109,5 @@ def test_text_of_others_is_shown_as_it_is(db: Engine, open_page: Open) -> None:
 
 
 def test_a_classifier_answers_nothing(db: Engine, open_page: Open) -> None:
-    page = open_page("experiment", id=import_record(db, classified(), "imported"))
+    page = open_page("experiment", id=import_record(db, classified(), "imported"), tab="quality")
     assert "Answers side by side" not in [s.value for s in page.subheader] and "greedy" not in texts(page)
