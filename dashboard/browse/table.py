@@ -15,6 +15,7 @@ from dashboard.browse import data, state
 from dashboard.browse.address import COLUMNS, LARGEST_PAGE, MOST_CHOSEN, View
 from dashboard.browse.facets import value_text
 from dashboard.report import markdown as report
+from db.filter import Filter
 from db.queries import STATUSES
 from engine.best_figures import Best, BestFigures
 from engine.metrics import METRICS
@@ -67,16 +68,19 @@ def markdown(view: View, frame: pd.DataFrame, link: str) -> str:
     return f"{report.table(shown.rename(columns=LABELS))}\n\n{link}\n"
 
 
-def controls(view: View, pages: int) -> None:
-    """Under the table: its pages; order, columns and size."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        if pages > 1:
-            state.put("browse_page", view.filter.page)
-            st.pagination(pages, key="browse_page", on_change=_turn)
-        popover = st.popover("Order, columns", icon=":material/view_column:", key="browse_order", on_change="rerun")
-        if popover.open:  # what is drawn only then does not slow the page's first paint
-            with popover:
-                _order(view)
+def turn(wanted: Filter, pages: int) -> None:
+    """Under the table: its pages. wanted: with a page that there is."""
+    if pages > 1:
+        state.put("browse_page", wanted.page)
+        st.pagination(pages, key="browse_page", on_change=_turn)
+
+
+def order(view: View) -> None:
+    """A button that opens the choice of order, columns and number of rows."""
+    popover = st.popover("Order, columns", icon=":material/view_column:", key="browse_order", on_change="rerun")
+    if popover.open:  # what is drawn only then does not slow the page's first paint
+        with popover:
+            _order(view)
 
 
 def _order(view: View) -> None:

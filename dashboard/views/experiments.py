@@ -39,13 +39,13 @@ def main() -> None:
     last = -(-found.total // wanted.size)
     wanted = replace(wanted, page=min(wanted.page, last))
     frame = store.experiments(wanted)
-    with st.container(key="browse_count"):
+    with st.container(horizontal=True, vertical_alignment="center", key="browse_count"):
         st.caption(_count_line(wanted, found, len(frame)))
-    table.draw(view, frame)
-    table.controls(View(wanted, view.columns), last)
-    with st.container(horizontal=True):
+        table.order(view)
         share.dialog(_shared(view, frame))
         actions.download(wanted, found.total, "browse_csv")
+    table.draw(view, frame)
+    table.turn(wanted, last)
 
 
 def _shared(view: View, frame: pd.DataFrame) -> share.Shared:

@@ -20,24 +20,22 @@ from playwright.sync_api import Page
 from streamlit.testing.v1 import AppTest
 
 from engine.settings import REPOSITORY
-from tests.benchmarks.page_lab import Figure, Lab, prepare, served, statements
+from tests.benchmarks.page_lab import PIXELS, Figure, Lab, prepare, served, statements
 
 TIMES = 5
-_TABLE = "[data-testid=stDataFrame]"
-_ROWS = "[data-testid^=glide-cell-1-]"  # the table's own copy of its titles, for screen readers
 
 
 def experiments(lab: Lab) -> Iterator[Figure]:
     """The Experiments page: its first paint, its rows, and each kind of filter until the rows are others."""
-    lab.open(lab.page(), "/experiments", _ROWS)  # the process's first page imports what all of them need
+    lab.open(lab.page(), "/experiments", PIXELS)  # the process's first page imports what all of them need
     cold, painted = [], []
     for _ in range(TIMES):
         page = lab.page()
-        cold.append(lab.open(page, "/experiments", _ROWS))
+        cold.append(lab.open(page, "/experiments", PIXELS))
         painted.append(lab.first_paint(page))
     yield Figure("experiments: first paint, empty browser cache", statistics.median(painted), "s", 2.0)
     yield Figure("experiments: rows in sight, empty browser cache", statistics.median(cold), "s")
-    warm = [lab.open(page, "/experiments", _ROWS) for _ in range(TIMES)]
+    warm = [lab.open(page, "/experiments", PIXELS) for _ in range(TIMES)]
     yield Figure("experiments: rows in sight, opened before", statistics.median(warm), "s", 2.0)
     clicks = {
         "a model": _pill("browse_model", 2), "a technique": _pill("browse_technique", 7), "a device": _pill("browse_device", 3),
@@ -46,8 +44,8 @@ def experiments(lab: Lab) -> Iterator[Figure]:
     for name, click in clicks.items():
         times = []
         for _ in range(TIMES):
-            lab.open(page, "/experiments", _ROWS)
-            times.append(lab.click(page, click, _ROWS))
+            lab.open(page, "/experiments", PIXELS)
+            times.append(lab.click(page, click, PIXELS))
         yield Figure(f"experiments: {name}", statistics.median(times), "s", 0.5)
     yield Figure("experiments: memory of the server", lab.memory_mib(), "MiB")
     yield from _statements()
@@ -77,7 +75,7 @@ def compare(lab: Lab) -> Iterator[Figure]:
         for turn in range(TIMES):  # other experiments every time: the server has none of them ready
             page, path = lab.page(), _compared(start + turn * _COMPARED, each)
             lab.open(page, "/claims", "h1")  # the program is in the browser's cache, as it is on a second visit
-            rows.append(lab.open(page, path, _TABLE))
+            rows.append(lab.open(page, path, PIXELS))
             painted.append(lab.first_paint(page))
             charts.append(lab.open(page, path, _CHART))
         yield Figure(f"compare, 12 variants {name}: first paint", statistics.median(painted), "s", 2.0)
