@@ -1,6 +1,6 @@
 """How fast are the pages where a team has thousands of experiments? Times in headless Chromium, memory of the server, statements.
 
-Usage: python -m tests.benchmarks.bench_pages [--data DIR] [--experiments 5000] [--variants 10] [--only experiments] [--json]
+Usage: python -m tests.benchmarks.bench_pages [--data DIR] [--experiments 5000] [--variants 10] [--only experiments|compare] [--json]
 DIR is seeded once and used again; without it everything is made anew, which takes some minutes. Wants two idle CPUs.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from playwright.sync_api import Page
 from streamlit.testing.v1 import AppTest
 
 from engine.settings import REPOSITORY
@@ -62,7 +63,46 @@ def _statements() -> Iterator[Figure]:
     yield Figure("experiments: statements of a filter", statements(lambda: pills.set_value(["gpt2"]).run()), "")
 
 
-BENCHES: dict[str, Callable[[Lab], Iterator[Figure]]] = {"experiments": experiments}
+_CHART = "[data-testid=stPlotlyChart] .plot-container"
+_COMPARED = 12
+
+
+def compare(lab: Lab) -> Iterator[Figure]:
+    """Compare of 12 variants of 12 experiments, and of one: its first paint, its tables, its chart, then another tab and another baseline."""
+    lab.open(lab.page(), _compared(0, _COMPARED), _CHART)
+    for name, start, each in (("of 12 experiments", 100, _COMPARED), ("of one experiment", 100, 1)):
+        painted, rows, charts = [], [], []
+        for turn in range(TIMES):  # other experiments every time: the server has none of them ready
+            page, path = lab.page(), _compared(start + turn * _COMPARED, each)
+            lab.open(page, "/claims", "h1")  # the program is in the browser's cache, as it is on a second visit
+            rows.append(lab.open(page, path, PIXELS))
+            painted.append(lab.first_paint(page))
+            charts.append(lab.open(page, path, _CHART))
+        yield Figure(f"compare, 12 variants {name}: first paint", statistics.median(painted), "s", 2.0)
+        yield Figure(f"compare, 12 variants {name}: verdicts in sight", statistics.median(rows), "s", 2.0)
+        yield Figure(f"compare, 12 variants {name}: chart in sight, read before", statistics.median(charts), "s")
+    tab = "() => [...document.querySelectorAll('[role=tab]')][1].click()"
+    yield Figure("compare: another tab", statistics.median(_again(lab, page, path, tab) for _ in range(TIMES)), "s")
+    drawn = AppTest.from_file(str(REPOSITORY / "dashboard" / "main.py"), default_timeout=120)
+    drawn.query_params["variants"] = _compared(300, _COMPARED).partition("=")[2]
+    yield Figure("compare: statements of 12 experiments", statements(drawn.switch_page("views/compare.py").run), "")
+    yield Figure("compare: statements of the page drawn again", statements(drawn.run), "")
+
+
+def _again(lab: Lab, page: Page, path: str, click: str) -> float:
+    lab.open(page, path, _CHART)
+    return lab.click(page, click, "h3")
+
+
+def _compared(first: int, experiments: int) -> str:
+    """The address of 12 variants: one each of as many experiments, or the first ones of one, and two of the next."""
+    refs = [f"seeded-{first + i:05}.{i % 10}" for i in range(_COMPARED)] if experiments > 1 else [
+        *(f"seeded-{first:05}.{i}" for i in range(10)), f"seeded-{first + 1:05}.0", f"seeded-{first + 1:05}.1"
+    ]  # fmt: skip
+    return f"/compare?variants={','.join(refs)}"
+
+
+BENCHES: dict[str, Callable[[Lab], Iterator[Figure]]] = {"experiments": experiments, "compare": compare}
 
 
 def main() -> None:
