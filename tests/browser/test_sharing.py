@@ -51,10 +51,9 @@ def test_every_link_of_the_share_dialog_opens_the_same_view(start: Start, browse
     first = seen(page)
     assert "60 tok/s · +100 % · ▲ better" in str(first["tables"]) and len(first["controls"]) >= 3 and "Perplexity" in str(first["controls"])
     page.get_by_role("button", name="Share", exact=True).click()
-    for action in ("Save the view", "Freeze a snapshot"):
+    for action, made in (("Save the view", "Saved view"), ("Freeze a snapshot", "Frozen snapshot")):
         page.get_by_role("button", name=action).click()
-        expect(page.get_by_text("/view?id=")).to_be_visible(timeout=60_000)
-        page.wait_for_timeout(500)
+        expect(page.get_by_text(made, exact=True)).to_be_visible(timeout=60_000)
     links = {
         "live": page.get_by_text(re.compile(r"^http\S+/experiment\?id=\S+$")).first.inner_text(),
         "frozen": page.get_by_text(re.compile(r"^http\S+/view\?id=\S+$")).first.inner_text(),
