@@ -22,6 +22,8 @@ from engine.record import Record, base_position, device_memory_bytes
 from engine.variant_ref import VariantRef
 from engine.verdicts import without_value
 
+_UNASKED = "its experiment did not measure this"
+
 
 @dataclass(frozen=True)
 class Device:
@@ -260,7 +262,7 @@ def _absent(like: Row, column: Column, position: int) -> Row:
     numbers: dict[str, Any] = dict.fromkeys(("value", "low", "high", "ratio", "ci_low", "ci_high"))
     return replace(
         like, experiment_id=column.ref.experiment, variant=column.name, position=position, baseline=column.baseline, status=NOT_MEASURED,
-        reason="its experiment did not measure this", n_rounds=0, n_samples=0, verdict=without_value(NOT_MEASURED), **numbers,
+        reason=_UNASKED, n_rounds=0, n_samples=0, verdict=without_value(NOT_MEASURED), **numbers,
     )  # fmt: skip
 
 
@@ -270,5 +272,6 @@ def _why(found: Sequence[Row], position: int) -> str | None:
     if any(row.value is not None for row in own):
         return None
     worst_of = worst([row.status for row in own])
-    reason = next((row.reason for row in own if row.status == worst_of), "no run of it has ended yet")
+    none_yet = all(row.reason == _UNASKED for row in own)  # one that measured anything has a value, one that failed a reason
+    reason = "no run of it has ended yet" if none_yet else next(row.reason for row in own if row.status == worst_of)
     return f"{without_value(worst_of)}: {reason}" if reason else without_value(worst_of)

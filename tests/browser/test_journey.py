@@ -70,9 +70,9 @@ def test_int8_or_nf4_is_answered_within_five_clicks(address: str, browser: Brows
         visitor.click(page.get_by_role("option", name=model))
         expect(page.get_by_text("Smallest, quality unknown")).to_be_visible(timeout=60_000)  # its weights are random
         visitor.picture("its-answers")
-    visitor.click(pills.get_by_text(int8, exact=True))
+    visitor.click(pills.get_by_role("button", name=int8, exact=True))
     expect(page.get_by_text("Choose two variants or more.")).to_be_visible()
-    visitor.click(pills.get_by_text(nf4, exact=True))
+    visitor.click(pills.get_by_role("button", name=nf4, exact=True))
     link = page.get_by_role("link", name=f"Compare {int8} with {nf4}")
     expect(link).to_be_visible(timeout=60_000)
     visitor.picture("chosen")

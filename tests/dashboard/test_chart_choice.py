@@ -38,7 +38,7 @@ def test_quality_against_bits_is_one_click_away(with_bits: str, open_page: Open)
     assert "Perplexity against Weights per parameter of 2 of 3 variants." in words, "the chart in words"
     assert "On the Pareto front (no other variant is better in both): float32, small." in words
     assert "Not drawn: huge (failed)." in words
-    assert (page.query_params["x"], page.query_params["y"]) == (["bits_per_parameter"], ["perplexity"]), "the address is of this view"
+    assert (page.query_params["x"], page.query_params["y"]) == ("bits_per_parameter", "perplexity"), "the address is of this view"
     page.button(key="show_weight_bytes").click().run()
     assert (page.selectbox(key="experiment_x").value, page.selectbox(key="experiment_y").value) == ("weight_bytes", "decode_tokens_per_second")
 

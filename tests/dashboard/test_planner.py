@@ -88,7 +88,7 @@ def test_bar_and_table_hold_the_same_numbers() -> None:
 
 def test_an_experiment_shows_predictions_beside_its_peaks(db: Engine, open_page: Open) -> None:
     record = load_bundle(REPOSITORY / "experiments" / "reference" / "train-qlora-llama-13b-h200.json")
-    page = open_page("experiment", id=import_record(db, record, "reference"))
+    page = open_page("experiment", id=import_record(db, record, "reference"), tab="memory")
     assert "Predicted and measured peak" in texts(page)
     table = prediction_table(predictions(record, analysis.rows(record)))
     shown = next(f.value for f in page.dataframe if "Predicted" in f.value.columns)

@@ -47,7 +47,7 @@ def test_what_is_no_point_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"objective": "speed"}, "objective: 'speed' is not one of decode, ttft"),
+        ({"objective": "fastest"}, "objective: 'fastest' is not one of speed, decode, ttft"),
         ({"memory": "perplexity"}, "memory: 'perplexity' is no memory metric"),
         ({"memory": "total_parameters"}, "memory: 'total_parameters' is no memory metric"),
         ({"max_memory_bytes": 0.0}, "max-memory: 0.0 is not above 0"),
