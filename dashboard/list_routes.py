@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import wraps
 from itertools import chain
 from typing import Any
@@ -15,17 +16,20 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from dashboard.browse import address
-from dashboard.endpoints import NO_STORE, Endpoint, answer_json
+from dashboard.endpoints import NO_STORE, Endpoint, Parameter, answer_json
 from db import listing
 from db.filter import Filter
 from engine import settings
 from engine.export import experiments as exported
+from engine.export.files import file_name
+from engine.export.formats import CSV_MEDIA, csv_chunks
+from engine.export.many import many
 
 _PATH = "/api/v1/experiments"
 
 
-def _filtered(answer: Callable[[Engine, Filter], Response]) -> Callable[[Request], Response]:
-    """Reads the filter and opens the database; what cannot be is said with the field's name."""
+def _filtered(answer: Callable[[Engine, Filter], Response], besides: tuple[str, ...] = ()) -> Callable[[Request], Response]:
+    """Reads the filter and opens the database; what cannot be is said with the field's name. besides: parameters that are not the filter's."""
 
     @wraps(answer)
     def listed(request: Request) -> Response:
@@ -33,7 +37,7 @@ def _filtered(answer: Callable[[Engine, Filter], Response]) -> Callable[[Request
         from dashboard import store
 
         params = request.query_params
-        wanted, problems = address.read({name: params.getlist(name) for name in params})
+        wanted, problems = address.read({name: params.getlist(name) for name in params if name not in besides})
         if problems:
             found = [{"field": p.field, "error": p.text} for p in problems]
             return answer_json({"error": str(problems[0]), "field": problems[0].field, "problems": found}, 400)
@@ -67,9 +71,33 @@ def experiments_csv(db: Engine, wanted: Filter) -> Response:
     return StreamingResponse(chain((first,), pieces), media_type="text/csv; charset=utf-8", headers=NO_STORE | named)
 
 
+def variants_csv(request: Request) -> Response:
+    try:
+        until = _moment(request.query_params.get("until"))
+    except ValueError:
+        return answer_json({"error": "until: write a moment in UTC, 2026-01-31T12:00:00Z", "field": "until"}, 400)
+
+    def variants(db: Engine, wanted: Filter) -> Response:
+        pieces = csv_chunks(many(db, listing.all_ids(db, replace(wanted, known_until=until)), settings.experiment_link))
+        first = next(pieces)  # what cannot be read is said before the answer has begun
+        named = {"Content-Disposition": f'attachment; filename="{file_name("variants", "csv")}"'}
+        return StreamingResponse(chain((first,), pieces), media_type=CSV_MEDIA, headers=NO_STORE | named)
+
+    return _filtered(variants, ("until",))(request)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Naive UTC, as the database has it."""
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+
+
+_UNTIL = Parameter("until", "Leaves out what came into this database after this moment, UTC: 2026-01-31T12:00:00Z")
 ENDPOINTS = (
     Endpoint(f"{_PATH}.json", experiments_json, "A page of the experiments that match, in order: total, pages, next (an address or null), experiments.",
              {"application/json": "One object per experiment"}, address.GRAMMAR, (400, 503)),
     Endpoint(f"{_PATH}.csv", experiments_csv, "All experiments that match, in order; page and size change nothing.",
              {"text/csv": "One row per experiment"}, address.GRAMMAR, (400, 503)),
+    Endpoint("/api/v1/variants.csv", variants_csv, "All variants of the experiments that match, in order, with the values of the metrics that decide: "
+             "medians over the rounds that count, in SI units, without verdicts.",
+             {"text/csv": "One row per variant"}, (*address.GRAMMAR, _UNTIL), (400, 503)),
 )  # fmt: skip

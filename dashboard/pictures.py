@@ -21,11 +21,13 @@ from engine.tradeoff import wide
 
 @dataclass(frozen=True)
 class Picture:
-    """words: the chart in words, for those who do not see it. twin: makes the same as a table."""
+    """words: the chart in words, for those who do not see it. twin: makes the same as a table. drawn: the numbers that it is made from,
+    where they are to be had as a file."""
 
     figure: go.Figure
     words: str
     twin: Callable[[], pd.DataFrame]
+    drawn: pd.DataFrame | None = None
 
 
 def axes(summary: pd.DataFrame, decides: Decisive) -> list[str]:

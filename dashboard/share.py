@@ -12,6 +12,7 @@ from dashboard import exports, frozen, pages, permissions, store, visitor
 from dashboard.report.formats import reports
 from dashboard.report.options import Options
 from db import saved
+from engine.export.files import file_name
 from engine.record import Record
 from engine.snapshot import freeze
 from engine.specs import new_id
@@ -26,8 +27,7 @@ class Shared:
     """What a page offers to share. params: all that its address must say. experiments, variants: ids and number of what it shows.
 
     markdown: makes the table that its readers see first. point: which of several points files with one row per variant hold.
-    frames: makes tables to freeze that do not follow from the experiments. Without experiments, as of a list, there is nothing to freeze
-    and no report.
+    frames: makes tables to freeze that do not follow from the experiments. report: makes the report where it is of no single experiment.
     """
 
     page: str
@@ -38,6 +38,7 @@ class Shared:
     markdown: Callable[[], str]
     point: str | None = None
     frames: Callable[[], Mapping[str, Sequence[Mapping[str, Any]]]] = field(default=dict)
+    report: Callable[[], bytes] | None = None
 
 
 def dialog(shared: Shared) -> None:
@@ -66,9 +67,8 @@ def _links(shared: Shared) -> None:
     with st.container(horizontal=True):
         st.button("Save the view", icon=":material/bookmark_add:", on_click=_save, args=(shared, name), key="share_save",
                   **permissions.control("A short link to this view under a name. Results may change."))  # fmt: skip
-        if shared.experiments:
-            st.button("Freeze a snapshot", icon=":material/ac_unit:", on_click=_freeze, args=(shared, name), key="share_freeze",
-                      **permissions.control("Keeps all values as they are now, also if the experiment is renamed or deleted."))  # fmt: skip
+        st.button("Freeze a snapshot", icon=":material/ac_unit:", on_click=_freeze, args=(shared, name), key="share_freeze",
+                  **permissions.control("Keeps all values as they are now, also if the experiment is renamed or deleted."))  # fmt: skip
     made = st.session_state.get(_MADE)
     if made and made["of"] == link:
         st.markdown(f"**{made['kind']}**")
@@ -86,7 +86,10 @@ def _files(shared: Shared) -> None:
 def _report(shared: Shared) -> None:
     st.markdown("**Report file**")
     with st.container(horizontal=True):
-        if len(shared.experiments) == 1:
+        if shared.report is not None:
+            st.download_button("Report (HTML)", shared.report, file_name=file_name(shared.page, "html"), mime="text/html; charset=utf-8",
+                               key="share_report", icon=":material/download:", on_click="ignore")  # fmt: skip
+        elif len(shared.experiments) == 1:
             (experiment_id,) = shared.experiments
             report = reports(Options(x=shared.params.get("x"), y=shared.params.get("y")))["html"]
             exports.button(report, [experiment_id], f"experiment_{experiment_id}", "share_report", shared.point)
@@ -106,7 +109,7 @@ def _save(shared: Shared, name: str) -> str:
 def _freeze(shared: Shared, name: str) -> str:
     found = [_whole(experiment_id) for experiment_id in shared.experiments]
     results = [(record, store.rows(record)) for record in found if record is not None]
-    row = freeze(name, shared.page, shared.params, visitor.name(), results, shared.frames())
+    row = freeze(name, shared.page, shared.params, visitor.name(), results, shared.frames(), variants=shared.variants)
     saved.keep_snapshot(permissions.database(), row)
     _made(shared, "Frozen snapshot", row["id"], "Will not change, also if the experiment is renamed or deleted.")
     return f"{row['name']} is frozen."

@@ -55,7 +55,7 @@ def _download(drawn: pd.DataFrame, key: str) -> None:
 
 def picture(picture: Picture, key: str, *, open_twin: bool = False) -> None:
     """A chart of dashboard/pictures.py."""
-    chart(picture.figure, picture.words, key, picture.twin, open_twin=open_twin)
+    chart(picture.figure, picture.words, key, picture.twin, open_twin=open_twin, drawn=picture.drawn)
 
 
 def table(frame: pd.DataFrame, description: str, key: str, **options: Any) -> None:

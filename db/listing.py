@@ -60,11 +60,22 @@ def count(db: Engine, wanted: Filter) -> int:
         return int(connection.execute(select(func.count()).select_from(Experiment).where(*conditions(wanted).values())).scalar_one())
 
 
+def all_ids(db: Engine, wanted: Filter) -> list[str]:
+    """Of all that match, in order, whatever page is wanted."""
+    with reading(db) as connection:
+        return list(connection.execute(page_of(select(Experiment.id), replace(wanted, page=1, size=None))).scalars())
+
+
+def count_variants(db: Engine, wanted: Filter) -> int:
+    """How many variants all that match have."""
+    found = select(func.count()).select_from(Variant).join(Experiment, Experiment.id == Variant.experiment_id)
+    with reading(db) as connection:
+        return int(connection.execute(found.where(*conditions(wanted).values())).scalar_one())
+
+
 def all_experiments(db: Engine, wanted: Filter) -> Iterator[pd.DataFrame]:
     """Every row that matches, whatever page is wanted, in frames of at most AT_ONCE. No transaction is open between two of them."""
-    everything = replace(wanted, page=1, size=None)
-    with reading(db) as connection:
-        ids = connection.execute(page_of(select(Experiment.id), everything)).scalars().all()
+    ids = all_ids(db, wanted)
     for first in range(0, len(ids), AT_ONCE):
         with reading(db) as connection:
             yield _rows(connection, ids[first : first + AT_ONCE])

@@ -137,12 +137,12 @@ def _outcomes(
     kind = _run_kind(metric)
     runs = {run["round"]: run for run in record["runs"] if run["variant"] == position and run["kind"] == kind}
     measured = {r: _measured(run, metric.name, key) for r, run in runs.items()}
-    drifts = {r: _drift(runs[r], metric.name, key) for r, m in measured.items() if m is not None and m["value"] is not None}
+    drifts = {r: drift_of(runs[r], metric.name, key) for r, m in measured.items() if m is not None and m["value"] is not None}
     # What most rounds show belongs to the work, batches that grow longer for example, and not to one run.
     of_the_work = 2 * sum(drift is not None for drift in drifts.values()) > len(drifts)
     return tuple(
         _outcome(
-            runs[r], measured[r], environments.get(runs[r]["environment"]), _disturbed(runs[r], metric, None if of_the_work else drifts.get(r))
+            runs[r], measured[r], environments.get(runs[r]["environment"]), disturbance(runs[r], metric, None if of_the_work else drifts.get(r))
         )
         for r in sorted(runs)
     )
@@ -153,7 +153,7 @@ def _measured(run: dict[str, Any], name: str, key: str) -> dict[str, Any] | None
     return next((m for m in run["measurements"] if m["metric"] == name and point_key(m["point"]) == key), None)
 
 
-def _drift(run: dict[str, Any], name: str, key: str) -> str | None:
+def drift_of(run: dict[str, Any], name: str, key: str) -> str | None:
     """What engine/drift.py found in this run for one metric at one point, in words."""
     found = (run["details"] or {}).get("drifting") if run["kind"] == "speed" else None
     known = [d for d in found if isinstance(d, dict)] if isinstance(found, list) else []  # details of others may hold anything
@@ -161,7 +161,7 @@ def _drift(run: dict[str, Any], name: str, key: str) -> str | None:
     return f"drifting, {change:+.0%} from the first to the last third of its samples" if isinstance(change, int | float) else None
 
 
-def _disturbed(run: dict[str, Any], metric: Metric, drift: str | None) -> str | None:
+def disturbance(run: dict[str, Any], metric: Metric, drift: str | None) -> str | None:
     """Why what a run measured does not count. Others on the machine change times and memory, a hot GPU and a drift change
     times, heat also energy; none of it changes the model's outputs, so quality always counts."""
     if run["kind"] != "speed":

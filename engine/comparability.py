@@ -84,12 +84,17 @@ def conditions(record: Record) -> dict[str, str]:
             found[name] = " and ".join(values)
     stack = record["variants"][base_position(record)]["stack"]
     found["baseline"] = default_name(tuple(TechniqueSpec.model_validate(t) for t in stack)) if stack else "the model as stored"
-    found |= {f"workload {key}".strip(): value for key, value in flat(_workload(spec["workload"])).items()}
+    found |= of_workload(spec["workload"])
     for run in record["runs"]:
         protocol = (run["details"] or {}).get("quality")
         if run["kind"] == "quality" and isinstance(protocol, dict):
             found |= {f"quality {key}": value for key, value in flat(protocol).items()}
     return found
+
+
+def of_workload(written: dict[str, Any]) -> dict[str, str]:
+    """The part of `conditions` that says what was done; written: `workload` of a spec."""
+    return {f"workload {key}".strip(): value for key, value in flat(_workload(written)).items()}
 
 
 def _workload(written: dict[str, Any]) -> dict[str, Any]:

@@ -47,9 +47,10 @@ class Snapshot:
 
 def freeze(
     name: str, page: str, params: Mapping[str, str], owner: str | None, found: Sequence[tuple[Record, Sequence[Row]]],
-    frames: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    frames: Mapping[str, Sequence[Mapping[str, Any]]] | None = None, *, variants: int | None = None,
 ) -> dict[str, Any]:
-    """The row that db.saved keeps, of (record with all samples, its rows) each. Two of the same moment have different ids: none can be guessed."""
+    """The row that db.saved keeps, of (record with all samples, its rows) each. variants: how many are shown, all of the records where it is not
+    said. Two of the same moment have different ids: none can be guessed."""
     content = {
         "format": FORMAT, "name": " ".join(name.split()), "page": page, "params": dict(params), "owner": owner,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), "nonce": secrets.token_urlsafe(16),
@@ -59,9 +60,9 @@ def freeze(
     }  # fmt: skip
     text = json.dumps(content, allow_nan=False, separators=(",", ":")).encode()  # keys as they are: their order is that of labels
     digest = hashlib.sha256(text)
-    variants = sum(len(record["variants"]) for record, _ in found)
+    shown = sum(len(record["variants"]) for record, _ in found) if variants is None else variants
     return {
-        "id": _id_of(digest.digest()), "sha256": digest.hexdigest(), "document": zlib.compress(text, 6), "variants": variants,
+        "id": _id_of(digest.digest()), "sha256": digest.hexdigest(), "document": zlib.compress(text, 6), "variants": shown,
         **{key: content[key] for key in _LISTED},
     }  # fmt: skip
 

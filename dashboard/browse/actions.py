@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import pages, permissions, store, tray, words
-from dashboard.browse import data, state
+from dashboard.browse import address, data, state
 from dashboard.browse.address import MOST_CHOSEN, View
 from db.filter import Filter
 from engine import edits, settings
@@ -45,6 +46,18 @@ def download(wanted: Filter, number: int, key: str) -> None:
     """A button with the number of rows that its file has."""
     st.download_button(f"CSV · {counted(number)}", data=csv_of(wanted), file_name=EXPERIMENTS_FILE, mime="text/csv", key=key,
                        icon=":material/download:", on_click="ignore", disabled=not number)  # fmt: skip
+
+
+def more_files(wanted: Filter) -> None:
+    """All variants of all that match: too much to be made for a button, so they are sent in pieces."""
+    popover = st.popover("More files", icon=":material/download:", key="browse_files", on_change="rerun")
+    if popover.open:
+        with popover:
+            until = {"until": f"{wanted.known_until.isoformat()}Z"} if wanted.known_until else {}
+            link = f"{settings.public_base_url()}/api/v1/variants.csv?{urlencode(address.write(replace(wanted, page=1)) | until)}"
+            number = data.count_variants(wanted)
+            st.link_button(f"Variants (CSV) · {words.count(number, 'variant')}", link, icon=":material/download:", disabled=not number)
+            st.caption("One row per variant with the values of the metrics that decide. Verdicts are in each experiment's own files.")
 
 
 def csv_of(wanted: Filter) -> Callable[[], bytes]:

@@ -41,6 +41,11 @@ def counts_without(wanted: Filter) -> dict[str, int]:
     return listing.counts_without(store.database(), wanted)
 
 
+def count_variants(wanted: Filter) -> int:
+    """See db.listing.count_variants."""
+    return listing.count_variants(store.database(), wanted)
+
+
 def best_figures(frame: pd.DataFrame) -> dict[str, BestFigures]:
     """Of the rows of `experiments`; a tick in the table reads nothing again."""
     return _best_figures(settings.database_url(), tuple(zip(frame["id"], frame["workload"], strict=True)), store.token())

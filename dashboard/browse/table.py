@@ -44,17 +44,30 @@ def rows(frame: pd.DataFrame, figures: Mapping[str, BestFigures]) -> pd.DataFram
     return pd.DataFrame([_row(row, figures.get(row["id"], BestFigures())) for row in frame.to_dict("records")], columns=list(LABELS))
 
 
+def columns(view: View) -> list[str]:
+    """Those in sight, in their order."""
+    return ["title", *(c for c in COLUMNS if c in view.columns)]
+
+
+def in_sight(view: View, frame: pd.DataFrame) -> pd.DataFrame:
+    """frame: one page of db.listing.experiments. What the table shows of it."""
+    return rows(frame, data.best_figures(frame) if {"fastest", "smallest"} & set(view.columns) else {})[columns(view)]
+
+
 def draw(view: View, frame: pd.DataFrame) -> None:
     """frame: one page of db.listing.experiments."""
-    table = rows(frame, data.best_figures(frame) if {"fastest", "smallest"} & set(view.columns) else {})
     st.session_state[_IDS] = ids = list(frame["id"])
     ticked = [position for position, i in enumerate(ids) if i in view.chosen]
     if _ticked() != ticked:
         st.session_state[KEY] = {"selection": {"rows": ticked, "columns": [], "cells": []}}
-    shown = ["title", *(c for c in COLUMNS if c in view.columns)]
+    plain(in_sight(view, frame), key=KEY, on_select=_tick, selection_mode="multi-row")
+
+
+def plain(table: pd.DataFrame, **options: Any) -> None:
+    """Rows of `in_sight`, to read."""
     st.dataframe(
-        table[shown], hide_index=True, key=KEY, on_select=_tick, selection_mode="multi-row", height="auto" if len(table) < 16 else 600,
-        column_config=_config(), alt=f"{len(table)} experiments with {', '.join(LABELS[c].lower() for c in shown)}.",
+        table, hide_index=True, height="auto" if len(table) < 16 else 600, column_config=_config(),
+        alt=f"{len(table)} experiments with {', '.join(LABELS[str(c)].lower() for c in table.columns)}.", **options,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dashboard.comparing import parts, reading
 from dashboard.comparing.shown import NAMES, TABS, Shown, shown
 from dashboard.comparing.table import verdict_table
 from dashboard.comparing.tabs import DRAWN
-from dashboard.report import markdown
+from dashboard.report import comparison, markdown
 from engine import settings
 from engine.export.comparison import compared
 from engine.export.files import file_name, whole
@@ -58,7 +58,7 @@ def _shared(now: Shown, params: dict[str, str]) -> share.Shared:
     experiments = tuple(dict.fromkeys(column.ref.experiment for column in now.columns))
     return share.Shared(
         "compare", _title(now), params, experiments, len(now.columns), lambda: _markdown(now, params), now.controls["point"] or None,
-        frames=lambda: reading.to_freeze(now.found),
+        frames=lambda: reading.to_freeze(now.found), report=lambda: whole(comparison.document(now, _title(now), pages.url("compare", params))),
     )  # fmt: skip
 
 

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard import show, tables, why, words
-from dashboard.charts import changes, memory, samples, scaling, tradeoff, training_memory
-from dashboard.comparing import reading
+from dashboard.charts import samples, scaling, training_memory
+from dashboard.comparing import pictures, reading
+from dashboard.comparing.pictures import INTERVALS, points_text
 from dashboard.comparing.shown import GROUPS, Shown
 from dashboard.comparing.table import configuration
-from dashboard.comparing.titles import memory_title, sample_title, sweep_title, trade_off_title
-from engine.metrics import METRICS, metric
-from engine.tradeoff import wide
+from dashboard.comparing.titles import sample_title, sweep_title
+from dashboard.pictures import Picture
+from engine.metrics import METRICS
 
-_INTERVALS = "Intervals are 95 % t-intervals over rounds, from 3 rounds on."
 
 
 def _label(name: str) -> str:
@@ -35,28 +35,15 @@ def trade_off(shown: Shown) -> None:
         controls.toggle("logx", "Log across")
         controls.toggle("logy", "Log up")
         controls.toggle("front", "Pareto front", help="A stepped line through what no other variant beats in both; one for each set of equal conditions.")
-    x, y = controls["x"], controls["y"]
-    if not x:
+    if not controls["x"]:
         st.info("Nothing has been measured yet.")
         return
-    points = wide(shown.flat, x, y)
-    choices = tradeoff.Choices(controls.on("logx"), controls.on("logy"), controls.on("front"), crosshair=True, groups=shown.groups)
-    beside = tradeoff.quality_texts(shown.flat, shown.found.decides.quality)
-    figure = tradeoff.tradeoff(points, x, y, shown.families, dark=show.dark(), beside=beside, capacity=shown.capacity, choices=choices)
-    st.subheader(words.escape(trade_off_title(points, x, y)))
-    said = f"{tradeoff.describe(points, x, y)} {_INTERVALS}{_points_text(shown, x, y)}"
-    show.chart(figure, said, "chart_tradeoff", lambda: tradeoff.table(points, x, y), drawn=points)
+    _draw(pictures.trade_off(shown, dark=show.dark()), "chart_tradeoff")
 
 
-def _points_text(shown: Shown, *names: str) -> str:
-    """Where the columns were measured at different points, which."""
-    found: dict[str, list[str]] = {}
-    for row in shown.rows:
-        if row.metric in names and row.value is not None and row.point:
-            found.setdefault(row.point_label, []).append(row.variant)
-    if len({frozenset(of) for of in found.values()}) < 2:
-        return ""
-    return " Measured at different points: " + "; ".join(f"{', '.join(dict.fromkeys(of))} at {label}" for label, of in found.items()) + "."
+def _draw(titled: tuple[str, Picture], key: str) -> None:
+    st.subheader(words.escape(titled[0]))
+    show.picture(titled[1], key)
 
 
 def change(shown: Shown) -> None:
@@ -65,16 +52,7 @@ def change(shown: Shown) -> None:
     if not name:
         st.info("Nothing here can be compared with a baseline.")
         return
-    _change(shown, name, "chart_change", forest=False)
-
-
-def _change(shown: Shown, name: str, key: str, *, forest: bool) -> None:
-    frame = changes.change_frame(shown.at, name)
-    beside = tradeoff.quality_texts(shown.flat, shown.found.decides.quality) if metric(name).kind == "speed" else {}
-    st.subheader(words.escape(changes.headline(frame, name)))
-    said = changes.describe(frame, name) + _points_text(shown, name)
-    figure = changes.changes(frame, name, dark=show.dark(), forest=forest, beside=beside)
-    show.chart(figure, said, key, lambda: changes.table(frame, name), drawn=frame)
+    _draw(pictures.change(shown, name, dark=show.dark(), forest=False), "chart_change")
 
 
 def distributions(shown: Shown) -> None:
@@ -86,7 +64,7 @@ def distributions(shown: Shown) -> None:
     at = {row.position: row.point_label for row in shown.rows if row.metric == name}
     frame = samples.sample_frame(reading.samples_of(shown.found), name, at)
     st.subheader(words.escape(sample_title(frame, name)))
-    said = samples.describe(frame) + _points_text(shown, name)
+    said = samples.describe(frame) + points_text(shown, name)
     figure = samples.sample_strips(frame, name, dark=show.dark())
     show.chart(figure, said, "chart_samples", lambda: samples.table(frame, name), drawn=frame)
 
@@ -105,19 +83,16 @@ def sweeps(shown: Shown) -> None:
     frame = scaling.sweep_frame(shown.frame, name, key, at)
     figure = scaling.scaling(frame, key, name, dark=show.dark(), capacity=shown.capacity, bands=True)
     st.subheader(words.escape(sweep_title(frame, key, name, shown.conditions)))
-    said = f"{scaling.describe(frame, key, name)} Bands and bars: {_INTERVALS[0].lower()}{_INTERVALS[1:]}"
+    said = f"{scaling.describe(frame, key, name)} Bands and bars: {INTERVALS[0].lower()}{INTERVALS[1:]}"
     show.chart(figure, said, "chart_sweep", lambda: scaling.table(frame, key, name), drawn=frame)
 
 
 def memory_parts(shown: Shown) -> None:
-    frame = memory.memory_frame(shown.flat, None)
-    if frame.empty:
+    bars = pictures.memory_bars(shown, dark=show.dark())
+    if bars is None:
         st.info("No memory was measured yet.")
         return
-    st.subheader(words.escape(memory_title(frame, shown.conditions)))
-    said = f"{memory.describe(frame)} {_INTERVALS}"
-    figure = memory.memory_bars(frame, dark=show.dark(), capacity=shown.capacity)
-    show.chart(figure, said, "chart_memory", lambda: memory.table(frame), drawn=frame)
+    _draw(bars, "chart_memory")
     split = training_memory.split_frame(shown.flat, None, training_memory.predictions(shown.found.record))
     if len(split):
         st.subheader("What holds it at the peak of a step")
@@ -129,11 +104,11 @@ def quality(shown: Shown) -> None:
     shown.controls.select("quality", "Metric", _label)
     name = shown.controls["quality"]
     if name:
-        _change(shown, name, "chart_quality", forest=True)
+        _draw(pictures.change(shown, name, dark=show.dark(), forest=True), "chart_quality")
     if not shown.at["kind"].isin(("quality", "fidelity")).any():
         st.info("Quality: not measured in any of these experiments.")
         return
-    own = shown.flat.assign(baseline=[shown.columns[p].own_baseline for p in shown.flat["position"]])
+    own = pictures.by_own_baseline(shown)
     show.table(tables.fidelity(own), "Quality of every variant, and how like the baseline of its own experiment it is.", "chart_fidelity")
     st.caption("Divergence and agreement say how like the baseline of its own experiment a variant answers. They are not accuracy.")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -122,19 +123,28 @@ def _runs(of: Subject) -> Iterator[Block]:
 
 def _provenance(of: Subject) -> Iterator[Block]:
     rows = [provenance.last(of.record, position) for position in range(len(of.record["variants"]))]
+    yield from origins(rows, of.record["environments"].values())
+
+
+def origins(rows: Sequence[Sequence[Any]], environments: Iterable[dict[str, Any]]) -> Iterator[Block]:
+    """rows: values of provenance.LAST of each variant. environments: all facts of where they ran."""
     names = [column.name for column in provenance.LAST]
     facts = {name: list(dict.fromkeys(str(row[i]) for row in rows if row[i] is not None)) for i, name in enumerate(names)}
     yield Block(table=pd.DataFrame({"Fact": [n.replace("_", " ") for n in names], "Value": ["; ".join(facts[n]) or "not recorded" for n in names]}))
-    for facts_of in of.record["environments"].values():
+    for facts_of in environments:
         yield Block(code=json.dumps(facts_of, indent=1, sort_keys=True))
 
 
 def _reproduce(of: Subject) -> Iterator[Block]:
-    if (tool := imported_from(of.record)) is not None:
-        yield Block(text=[f"It was measured by {tool}; only that can run it again."])
-        return
-    yield Block(text=["Save this as experiment.yaml, and run .venv/bin/python -m engine run experiment.yaml"],
-                code=to_yaml(parse_spec(of.record["experiment"]["spec"])))  # fmt: skip
+    yield reproduction(of.record)
+
+
+def reproduction(record: Record, heading: str = "") -> Block:
+    """How to measure an experiment again."""
+    if (tool := imported_from(record)) is not None:
+        return Block(heading, [f"It was measured by {tool}; only that can run it again."])
+    text = "Save this as experiment.yaml, and run .venv/bin/python -m engine run experiment.yaml"
+    return Block(heading, [text], code=to_yaml(parse_spec(record["experiment"]["spec"])))
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Subject], Iterator[Block]]]] = {

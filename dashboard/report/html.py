@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -17,7 +18,7 @@ from plotly.offline import get_plotlyjs
 
 from dashboard import words
 from dashboard.charts.style import CONFIG, LIGHT
-from dashboard.report.content import sections
+from dashboard.report.content import Block, sections
 from dashboard.report.options import Options
 from engine.export.files import Source
 
@@ -26,28 +27,39 @@ _PAPER_PIXELS = 680  # of A4 between its margins, at 96 to the inch
 _BUFFERED = 64
 
 
+@dataclass(frozen=True)
+class Chapter:
+    """sections: (heading, blocks) each."""
+
+    title: str
+    facts: str
+    link: str | None
+    sections: Sequence[tuple[str, Sequence[Block]]]
+
+
 def document(sources: Sequence[Source], options: Options) -> Iterator[str]:
     """One chapter per experiment. Raises ValueError, before the first piece, where this version cannot read one."""
     chapters = [_chapter(source, options) for source in sources]
-    title = options.title or " · ".join(source.record["experiment"]["title"] for source in sources)
+    return render(chapters, options.title or " · ".join(chapter.title for chapter in chapters), options.note)
+
+
+def render(chapters: Sequence[Chapter], title: str, note: str = "") -> Iterator[str]:
+    """The file in pieces."""
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters["cell"] = _cell
     numbers = count(1)
     stream = environment.from_string(_TEMPLATE.read_text()).stream(
-        title=title, note=options.note.strip(), chapters=chapters, colours=LIGHT, plotlyjs=get_plotlyjs(), paper_pixels=_PAPER_PIXELS,
+        title=title, note=note.strip(), chapters=chapters, colours=LIGHT, plotlyjs=get_plotlyjs(), paper_pixels=_PAPER_PIXELS,
         made=f"Made by LLM Trade-off Lab on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", chart=lambda figure: _chart(figure, next(numbers)),
     )  # fmt: skip
     stream.enable_buffering(_BUFFERED)
     return iter(stream)
 
 
-def _chapter(source: Source, options: Options) -> dict[str, Any]:
+def _chapter(source: Source, options: Options) -> Chapter:
     record = source.record
     status = words.experiment_status(dict(Counter(run["status"] for run in record["runs"])))
-    return {
-        "title": record["experiment"]["title"], "facts": " · ".join([*words.facts(record), status]), "link": source.link,
-        "sections": list(sections(source, options)),
-    }  # fmt: skip
+    return Chapter(record["experiment"]["title"], " · ".join([*words.facts(record), status]), source.link, list(sections(source, options)))
 
 
 def _chart(figure: go.Figure, number: int) -> Markup:

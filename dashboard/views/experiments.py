@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import pages, share, store, tray, words
-from dashboard.browse import actions, address, arrivals, data, facets, state, table
+from dashboard.browse import actions, address, arrivals, data, facets, kept, state, table
 from dashboard.browse.address import View
 from db.filter import Filter
 from db.listing import Facets
@@ -39,19 +39,22 @@ def main() -> None:
     last = -(-found.total // wanted.size)
     wanted = replace(wanted, page=min(wanted.page, last))
     frame = store.experiments(wanted)
+    line = _count_line(wanted, found, len(frame))
     with st.container(horizontal=True, vertical_alignment="center", key="browse_count"):
-        st.caption(_count_line(wanted, found, len(frame)))
+        st.caption(line)
         table.order(view)
-        share.dialog(_shared(view, frame))
+        share.dialog(_shared(view, frame, line))
         actions.download(wanted, found.total, "browse_csv")
+        actions.more_files(wanted)
     table.draw(view, frame)
     table.turn(wanted, last)
 
 
-def _shared(view: View, frame: pd.DataFrame) -> share.Shared:
+def _shared(view: View, frame: pd.DataFrame, line: str) -> share.Shared:
     params = address.write_view(view) | tray.chosen().params()
     link = pages.url("experiments", params)
-    return share.Shared("experiments", "Experiments", params, (), int(frame["variants"].sum()), lambda: table.markdown(view, frame, link))
+    return share.Shared("experiments", "Experiments", params, (), int(frame["variants"].sum()), lambda: table.markdown(view, frame, link),
+                        frames=lambda: kept.frames(view, frame, line))  # fmt: skip
 
 
 def _count_line(wanted: Filter, found: Facets, rows: int) -> str:

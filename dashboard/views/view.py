@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from dashboard import address, experiment_body, frozen, links, pages, share, store, words
+from dashboard.browse import kept
 from dashboard.comparing import body
 from engine.snapshot import Snapshot, TamperedError
 
@@ -19,8 +22,9 @@ def main() -> None:
     except TamperedError as error:
         st.title("This snapshot was changed after it was frozen")
         st.error(words.escape(f"It is not shown: {error}. Ask its owner for another one."), icon=":material/gpp_bad:")
+        pages.link("reports", "All saved views and snapshots")
         return
-    if snapshot is None:
+    if snapshot is None or snapshot.page not in _DRAWN:
         st.title("There is no such view")
         st.info("It may have been deleted, or the link was cut off. An id has 22 letters, digits, - and _.")
         pages.link("reports", "All saved views and snapshots")
@@ -30,7 +34,7 @@ def main() -> None:
     text = f"{snapshot.name}: frozen on {words.moment_text(snapshot.created_at)}{by}. Shows the values of then. SHA-256 {snapshot.sha256}, verified."
     st.info(words.escape(text), icon=":material/ac_unit:")
     with frozen.showing(snapshot):
-        _draw(snapshot)
+        _DRAWN[snapshot.page](snapshot)
 
 
 def _into_address(snapshot: Snapshot) -> None:
@@ -41,20 +45,25 @@ def _into_address(snapshot: Snapshot) -> None:
         address.arrive()
 
 
-def _draw(snapshot: Snapshot) -> None:
-    if snapshot.page == "compare":
-        body.frozen(snapshot)
-        return
-    for experiment_id in snapshot.records:
-        record = store.record(experiment_id)
-        assert record is not None
-        experiment_body.header(record)
-        bar = st.container(horizontal=True)
-        shared = experiment_body.draw(record)
-        with bar:
-            share.dialog(shared)
-        pages.link("experiment", "The experiment as it is now", {"id": experiment_id})
+def _experiment(snapshot: Snapshot) -> None:
+    (experiment_id,) = snapshot.records
+    record = store.record(experiment_id)
+    assert record is not None
+    experiment_body.header(record)
+    bar = st.container(horizontal=True)
+    shared = experiment_body.draw(record)
+    with bar:
+        share.dialog(shared)
+    pages.link("experiment", "The experiment as it is now", {"id": experiment_id})
 
+
+def _experiments(snapshot: Snapshot) -> None:
+    st.title("Experiments")
+    kept.draw(snapshot.frames)
+    pages.link("experiments", "The list as it is now", dict(snapshot.params))
+
+
+_DRAWN: dict[str, Callable[[Snapshot], None]] = {"experiment": _experiment, "compare": body.frozen, "experiments": _experiments}
 
 if __name__ == "__main__":
     main()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from engine.comparability import conditions
+from engine.comparability import of_workload
 from engine.export.table import columns
 from engine.record import Record, imported_from
 
@@ -37,24 +37,27 @@ def first(record: Record, link: str | None) -> list[Any]:
 
 def last(record: Record, position: int) -> list[Any]:
     """Values of LAST for one variant: the facts of its own runs."""
-    experiment, spec = record["experiment"], record["experiment"]["spec"]
     runs = [run for run in record["runs"] if run["variant"] == position]
     environments = [record["environments"][key] for key in dict.fromkeys(run["environment"] for run in runs) if key]
+    return conditions(record, environments, [(run["details"] or {}).get("code") for run in runs])
+
+
+def conditions(record: Record, environments: Sequence[dict[str, Any]], commits: Iterable[str | None]) -> list[Any]:
+    """Values of LAST: of the record's experiment and spec, with the facts and the commits given."""
+    experiment, spec = record["experiment"], record["experiment"]["spec"]
     found: dict[str, Any] = {name: _joined(_fact(facts, path) for facts in environments) for name, path in _FACTS.items()}
     model, workload = spec["model"], spec["workload"]
     found |= {
         "source": experiment.get("source"), "measured_by": imported_from(record) or PRODUCT, "model_source": model["source"],
-        "model": model["name"], "model_revision": model.get("revision"), "workload": workload["name"], "workload_hash": workload_hash(record),
-        "rounds": spec.get("rounds"), "seed": spec.get("seed"),
-        "commit": _joined((run["details"] or {}).get("code") for run in runs),
+        "model": model["name"], "model_revision": model.get("revision"), "workload": workload["name"], "workload_hash": workload_hash(workload),
+        "rounds": spec.get("rounds"), "seed": spec.get("seed"), "commit": _joined(commits),
     }  # fmt: skip
     return [found[column.name] for column in LAST]
 
 
-def workload_hash(record: Record) -> str:
-    """Equal where two experiments did the same work: a hash over the workload's name and every option, those left out too."""
-    what = {key: value for key, value in conditions(record).items() if key.startswith("workload")}
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+def workload_hash(written: dict[str, Any]) -> str:
+    """Equal where the same work was done: a hash over the workload's name and every option, those left out too. written: `workload` of a spec."""
+    return hashlib.sha256(json.dumps(of_workload(written), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _fact(facts: dict[str, Any], path: tuple[str, ...]) -> Any:

@@ -98,7 +98,8 @@ def _metric_cells(name: str, row: Row | None) -> list[Any]:
     return values if METRICS[name].compared else values[:1]
 
 
-def _stack(stack: Sequence[dict[str, Any]]) -> str:
+def stack_text(stack: Sequence[dict[str, Any]]) -> str:
+    """'bfloat16 + bnb_4bit(quant_type=fp4)', as an experiment's file may say it."""
     return default_name(tuple(TechniqueSpec.model_validate(t) for t in stack)) if stack else "the model as stored"
 
 
@@ -108,7 +109,7 @@ def _of_variant(record: Record, position: int) -> dict[str, Any]:
     status = worst([run["status"] for run in runs])
     return {
         "variant_id": str(VariantRef(record["experiment"]["id"], position)), "variant": variant["name"], "baseline": variant["baseline"],
-        "stack": None if imported_from(record) else _stack(variant["stack"]),
+        "stack": None if imported_from(record) else stack_text(variant["stack"]),
         "status": status, "reason": next((run["reason"] for run in runs if run["status"] == status), None),
         "runs": len(runs), "runs_succeeded": sum(run["status"] == "succeeded" for run in runs),
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """How fast are the pages where a team has thousands of experiments? Times in headless Chromium, memory of the server, statements.
 
-Usage: python -m tests.benchmarks.bench_pages [--data DIR] [--experiments 5000] [--variants 10] [--only experiments|compare] [--json]
+Usage: python -m tests.benchmarks.bench_pages [--data DIR] [--experiments 5000] [--variants 10] [--only variants_csv|experiments|compare] [--json]
 DIR is seeded once and used again; without it everything is made anew, which takes some minutes. Wants two idle CPUs.
 """
 
@@ -12,6 +12,8 @@ import os
 import statistics
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -102,7 +104,25 @@ def _compared(first: int, experiments: int) -> str:
     return f"/compare?variants={','.join(refs)}"
 
 
-BENCHES: dict[str, Callable[[Lab], Iterator[Figure]]] = {"experiments": experiments, "compare": compare}
+def variants_csv(lab: Lab) -> Iterator[Figure]:
+    """The CSV of all variants: until its first piece, until its last, and the largest that the server was meanwhile."""
+    firsts, wholes, sizes, rows = [], [], [], 0
+    for _ in range(TIMES):
+        started, rows, first = time.perf_counter(), -1, None
+        with urllib.request.urlopen(f"{lab.address}/api/v1/variants.csv?archived=all") as answer:
+            while piece := answer.read(2**16):
+                first = first or time.perf_counter() - started
+                rows += piece.count(b"\n")
+                sizes.append(lab.memory_mib())
+        firsts.append(first or 0.0)
+        wholes.append(time.perf_counter() - started)
+    yield Figure("variants.csv: rows", rows, "")
+    yield Figure("variants.csv: the first piece", statistics.median(firsts), "s")
+    yield Figure("variants.csv: all of it", statistics.median(wholes), "s", 5.0)
+    yield Figure("variants.csv: memory of the server at its largest", max(sizes), "MiB", 300.0)
+
+
+BENCHES: dict[str, Callable[[Lab], Iterator[Figure]]] = {"variants_csv": variants_csv, "experiments": experiments, "compare": compare}
 
 
 def main() -> None:
