@@ -13,6 +13,7 @@ from dashboard.comparing.table import remarks, verdict_table
 from engine import variant_ref
 from engine.answers.comparison import Comparison
 from engine.answers.suggestions import Suggestion, suggestions
+from engine.control import UNRELIABLE
 from engine.variant_ref import VariantRef
 
 _NAMED = 6
@@ -76,23 +77,34 @@ def baseline(shown: Shown) -> None:
         return
     chosen = tray.chosen()
     columns = {str(c.ref): c for c in shown.columns}
-    usual = next((c for c in shown.columns if c.own_baseline), None)
+    usual = next(columns[str(ref)].title for ref in chosen.refs if str(ref) in columns)
     key, value = "compare_base", str(chosen.base) if chosen.base is not None and str(chosen.base) in columns else ""
     st.session_state[key] = value
 
     def text(ref: str) -> str:
-        return columns[ref].name if ref else f"The usual one: the baseline of {shown.columns[0].title if usual is None else usual.title}"
+        return columns[ref].name if ref else f"The usual one: the baseline of {usual}"
 
     st.selectbox("Baseline ★", ["", *columns], format_func=text, key=key, on_change=_rebase, help="All others are compared with it.")
     for column in (c for c in shown.columns if c.added):
-        st.caption(words.escape(f"{column.name} was not chosen; it is here as the baseline of {column.title}."))
+        of = "of" if column.own_baseline else "from"
+        st.caption(words.escape(f"{column.name} was not chosen; it is here as the baseline, {of} {column.title}."))
 
 
 def _rebase() -> None:
     tray.compare_with(variant_ref.parse(st.session_state["compare_base"]))
 
 
+def _unreliable(shown: Shown) -> None:
+    """Says so where the control of an experiment refutes its timings."""
+    refuted = shown.frame[shown.frame["verdict"] == UNRELIABLE].drop_duplicates("experiment_id")
+    titles = {column.ref.experiment: column.title for column in shown.columns}
+    for row in refuted.itertuples():
+        why = str(row.reason).partition("; ")[0]
+        st.warning(words.escape(f"Timings that rest on {titles[str(row.experiment_id)]} are unreliable: {why}."))
+
+
 def verdicts(shown: Shown) -> None:
+    _unreliable(shown)
     only = shown.controls.on("only")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         shown.controls.select("point", "Point")

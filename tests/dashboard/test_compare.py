@@ -16,6 +16,7 @@ from db import queries
 from db.records import import_record
 from engine.references import import_references
 from tests.dashboard.conftest import HOSTILE, classified, finished, texts
+from tests.records import build_record
 
 Open = Callable[..., Any]
 
@@ -80,7 +81,7 @@ def test_one_variant_stands_against_its_natural_baseline(experiment: str, open_p
     page = open_page("compare", variants=f"{experiment}.1")
     assert list(verdicts(page).columns) == ["★ float32", "small"]
     assert verdicts(page).loc["Decode throughput", "small"] == "60 tok/s (59.4 tok/s to 61.1 tok/s) · +100 % · ▲ better"
-    assert "float32 was not chosen; it is here as the baseline of An experiment." in texts(page)
+    assert "float32 was not chosen; it is here as the baseline, of An experiment." in texts(page)
     assert "All of one experiment: measured in turn, compared round by round." in texts(page)
 
 
@@ -243,3 +244,22 @@ def test_names_that_others_wrote_stay_text(db: Engine, open_page: Open, tab: str
         assert [e.value for e in getattr(page, kind) if re.search(r"(?<!\\)<img|(?<!\\)!\[", e.value)] == []
     for chart in page.get("plotly_chart"):
         assert "<img" not in chart.proto.spec
+
+
+def test_timings_that_a_control_refutes_are_said_to_be_unreliable(db: Engine, open_page: Open) -> None:
+    steady = [1.0, 1.001, 0.999, 1.0, 1.002]
+    timed = {"base": 30.0, "fast": 60.0, "base, again": 33.0}
+    record = build_record({name: {"decode_tokens_per_second": [v * s for s in steady]} for name, v in timed.items()}, title="Restless")
+    record["experiment"]["spec"]["control"] = True
+    restless = import_record(db, record, "imported")
+    page = open_page("compare", variants=f"{restless}.1")
+    assert "Timings that rest on Restless are unreliable: the baseline measured again differs from itself: decode throughput +10.0 %." in texts(page)
+    assert verdicts(page).loc["Decode throughput", "fast"].endswith("⚠ unreliable")
+
+
+def test_the_usual_baseline_is_named_after_the_first_that_was_chosen(three: list[str], open_page: Open) -> None:
+    page = open_page("compare", variants=f"{three[1]}.1,{three[0]}.0", base=f"{three[0]}.0")
+    picker = page.selectbox(key="compare_base")
+    assert picker.options[0] == "The usual one: the baseline of Second" and list(verdicts(page).columns) == ["★ float32", "small"]
+    picker.select("").run()
+    assert list(verdicts(page).columns) == ["★ float32 (Second)", "small", "float32 (First)"]
