@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import controls, links, results, share, store, words
+from dashboard import controls, importing, links, results, share, store, words
 from dashboard.experiment_shown import NAMES, OWNER, TABS, shown
 from dashboard.experiment_tabs import DRAWN
 from dashboard.report import markdown
 from engine.catalogue import BUNDLED, SHAPES
-from engine.record import Record
+from engine.record import Record, imported_from
 
 
 def header(record: Record) -> None:
@@ -27,12 +27,15 @@ def draw(record: Record) -> share.Shared:
     """Everything below the header. Returns what can be shared of this very view."""
     experiment_id = record["experiment"]["id"]
     now = shown(record, store.summary(experiment_id), controls.follow_address(OWNER, NAMES, whole=("id",)))
-    if now.controls.refused:
-        st.warning(words.escape(f"The link asked for what this experiment does not have: {', '.join(now.controls.refused)}"))
-    drawn = now.controls.tabs("tab", TABS)
-    with drawn[now.controls["tab"]]:
-        DRAWN[now.controls["tab"]](now)
-    controls.say(now.controls)
+    if imported_from(record) is not None:
+        importing.page(record)
+    else:
+        if now.controls.refused:
+            st.warning(words.escape(f"The link asked for what this experiment does not have: {', '.join(now.controls.refused)}"))
+        drawn = now.controls.tabs("tab", TABS)
+        with drawn[now.controls["tab"]]:
+            DRAWN[now.controls["tab"]](now)
+        controls.say(now.controls)
     return share.Shared(
         "experiment", record["experiment"]["title"], {"id": experiment_id, **now.controls.params()}, (experiment_id,), len(record["variants"]),
         lambda: markdown.verdicts(record, now.summary, now.point, links.permalink(experiment_id)), now.point,

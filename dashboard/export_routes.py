@@ -7,16 +7,16 @@ from itertools import chain
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import Response, StreamingResponse
 
 from dashboard import links
+from dashboard.endpoints import NO_STORE, Endpoint, Parameter, answer_json
 from dashboard.report.formats import FORMATS
 from db import queries
 from engine import settings
 from engine.export.files import FileFormat, Source, file_name
 
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_POINT = Parameter("point", "Of files with one row per variant: the point of each metric, as the page's address names it; the first without it")
 
 
 def _answer(chosen: FileFormat) -> Callable[[Request], Response]:
@@ -28,11 +28,11 @@ def _answer(chosen: FileFormat) -> Callable[[Request], Response]:
         try:
             record = queries.record(store.open_database(settings.database_url()), wanted, samples=chosen.samples) if wanted else None
             if record is None or wanted is None:
-                return JSONResponse({"error": "there is no such experiment; it may have been deleted"}, 404, headers=NO_STORE)
+                return answer_json({"error": "there is no such experiment; it may have been deleted"}, 404)
             pieces = chosen.write([Source(record, settings.experiment_link(wanted), links.text(request.query_params, "point"))])
             first = next(pieces, "")  # what cannot be written is said before the answer has begun
         except (ValueError, SQLAlchemyError) as error:
-            return JSONResponse({"error": store.reason(error)}, 503, headers=NO_STORE)
+            return answer_json({"error": store.reason(error)}, 503)
         named = {"Content-Disposition": f'attachment; filename="{file_name(f"experiment_{wanted}", chosen.ending)}"'}
         return StreamingResponse(chain((first,), pieces), media_type=chosen.media_type, headers=NO_STORE | named)
 
@@ -40,7 +40,8 @@ def _answer(chosen: FileFormat) -> Callable[[Request], Response]:
 
 
 # the longest ending first: ID.variants.csv would else be the CSV of an experiment ID.variants
-ROUTES = [
-    Route(f"/api/v1/experiments/{{id}}.{chosen.ending}", _answer(chosen), name=f"experiment_{name}")
+ENDPOINTS = tuple(
+    Endpoint(f"/api/v1/experiments/{{id}}.{chosen.ending}", _answer(chosen), f"One experiment: {chosen.label}", {chosen.media_type: chosen.label},
+             (_POINT,) if chosen.row == "variant" else (), (404, 503), name=f"experiment_{name}")
     for name, chosen in sorted(FORMATS.items(), key=lambda item: -len(item[1].ending))
-]
+)  # fmt: skip

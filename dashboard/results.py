@@ -15,13 +15,15 @@ from engine.decisive import decisive
 from engine.flips import flips
 from engine.looks import answered
 from engine.metrics import METRICS
-from engine.record import Record
+from engine.record import Record, imported_from
 
 _NOTICEABLE_SHARE = 0.1
 
 
 def status(record: Record) -> str:
-    """How far it is; a bundle whose measuring was stopped early says so."""
+    """How far it is; a bundle whose measuring was stopped early says so, and so does what another tool measured."""
+    if (tool := imported_from(record)) is not None:
+        return f"imported from {tool}"
     text = words.experiment_status(dict(Counter(r["status"] for r in record["runs"])))
     made = sum(r["kind"] == "speed" for r in record["runs"])
     planned = len(record["variants"]) * record["experiment"]["spec"]["rounds"]

@@ -1,20 +1,17 @@
-"""HTTP routes beside the pages, for other programs: health, and the files of export_routes.py. They only read.
+"""HTTP routes beside the pages, for other programs: health, lists, the files of export_routes.py, and their description. They only read.
 
 The functions are synchronous, so that a slow query takes a thread and not the event loop.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import Response
 
-from dashboard import export_routes
-from dashboard.export_routes import NO_STORE
+from dashboard import export_routes, list_routes, openapi
+from dashboard.endpoints import Endpoint, answer_json
 from db import queries
 from engine import settings
 
@@ -28,9 +25,9 @@ def health(request: Request) -> Response:
     try:
         db = _database()
         alive = [s for s in queries.schedulers(db) if s["age_seconds"] <= store.ALIVE_SECONDS]
-        return _json({"status": "ok", "schedulers": len(alive), "experiments": queries.count_experiments(db)})
+        return answer_json({"status": "ok", "schedulers": len(alive), "experiments": queries.count_experiments(db)})
     except (ValueError, SQLAlchemyError) as error:
-        return _json({"status": "error", "reason": store.reason(error)}, 503)
+        return answer_json({"status": "error", "reason": store.reason(error)}, 503)
 
 
 def _database() -> Engine:
@@ -39,11 +36,11 @@ def _database() -> Engine:
     return store.open_database(settings.database_url())
 
 
-def _json(content: dict[str, Any], status: int = 200) -> JSONResponse:
-    return JSONResponse(content, status, headers=NO_STORE)
-
-
-ROUTES = [
-    Route("/api/v1/health", health),
-    *export_routes.ROUTES,
-]
+_OTHERS = (
+    Endpoint("/api/v1/health", health, "Whether the database answers, and how many schedulers are alive.",
+             {"application/json": "status, schedulers, experiments"}),
+    *list_routes.ENDPOINTS,
+    *export_routes.ENDPOINTS,
+)  # fmt: skip
+ENDPOINTS = (*_OTHERS, openapi.endpoint(_OTHERS))
+ROUTES = [endpoint.route() for endpoint in ENDPOINTS]

@@ -26,7 +26,8 @@ class Shared:
     """What a page offers to share. params: all that its address must say. experiments, variants: ids and number of what it shows.
 
     markdown: makes the table that its readers see first. point: which of several points files with one row per variant hold.
-    frames: makes tables to freeze that do not follow from the experiments.
+    frames: makes tables to freeze that do not follow from the experiments. Without experiments, as of a list, there is nothing to freeze
+    and no report.
     """
 
     page: str
@@ -65,8 +66,9 @@ def _links(shared: Shared) -> None:
     with st.container(horizontal=True):
         st.button("Save the view", icon=":material/bookmark_add:", on_click=_save, args=(shared, name), key="share_save",
                   **permissions.control("A short link to this view under a name. Results may change."))  # fmt: skip
-        st.button("Freeze a snapshot", icon=":material/ac_unit:", on_click=_freeze, args=(shared, name), key="share_freeze",
-                  **permissions.control("Keeps all values as they are now, also if the experiment is renamed or deleted."))  # fmt: skip
+        if shared.experiments:
+            st.button("Freeze a snapshot", icon=":material/ac_unit:", on_click=_freeze, args=(shared, name), key="share_freeze",
+                      **permissions.control("Keeps all values as they are now, also if the experiment is renamed or deleted."))  # fmt: skip
     made = st.session_state.get(_MADE)
     if made and made["of"] == link:
         st.markdown(f"**{made['kind']}**")
@@ -75,6 +77,13 @@ def _links(shared: Shared) -> None:
 
 
 def _files(shared: Shared) -> None:
+    if shared.experiments:
+        _report(shared)
+    st.markdown("**Markdown table**, for a pull request")
+    st.code(shared.markdown(), language="markdown", height=160)
+
+
+def _report(shared: Shared) -> None:
     st.markdown("**Report file**")
     with st.container(horizontal=True):
         if len(shared.experiments) == 1:
@@ -82,8 +91,6 @@ def _files(shared: Shared) -> None:
             report = reports(Options(x=shared.params.get("x"), y=shared.params.get("y")))["html"]
             exports.button(report, [experiment_id], f"experiment_{experiment_id}", "share_report", shared.point)
         pages.link("reports", "Build a report", {"from": ",".join(shared.experiments)})
-    st.markdown("**Markdown table**, for a pull request")
-    st.code(shared.markdown(), language="markdown", height=160)
 
 
 @permissions.action

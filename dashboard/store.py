@@ -23,7 +23,7 @@ from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
 from engine.export.samples import samples as sample_table
-from engine.record import Record
+from engine.record import WORKLOAD_OF_IMPORTED, Record
 from engine.snapshot import Snapshot, thaw
 from engine.variant_ref import VariantRef
 
@@ -125,10 +125,12 @@ def measured() -> tuple[list[advisor.Measured], list[str]]:
 
 
 def with_results() -> pd.DataFrame:
-    """The newest experiments that have a result, and the project's own: rows of db.listing.experiments, newest first."""
+    """The newest experiments that have a result, and the project's own: rows of db.listing.experiments, newest first. Not what other tools
+    measured, from which nothing is concluded."""
     db = database()
     found = pd.concat([listing.experiments(db, Filter(size=ADVISED_BY)), listing.experiments(db, Filter(size=ADVISED_BY, source=("reference",)))])
-    return found[found["succeeded"] > 0].drop_duplicates("id").reset_index(drop=True)
+    here = (found["succeeded"] > 0) & (found["workload"] != WORKLOAD_OF_IMPORTED)
+    return found[here].drop_duplicates("id").reset_index(drop=True)
 
 
 def comparable(lead_id: str) -> list[advisor.Measured]:

@@ -88,6 +88,11 @@ def measured_text(metric: str, value: Any, low: Any, high: Any) -> str:
     return f"{text} ({ends[0]} to {ends[1]})" if len(ends) == 2 and set(ends) != {text} else text
 
 
+def count(number: int, thing: str) -> str:
+    """'1 run', '1,200 runs'."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
 def change_text(ratio: Any) -> str:
     """Ratio to the baseline as a change: 0.25 -> '−75 %', 1.0 -> '±0 %', 2.4 -> '+140 %'. Empty where there is none."""
     ratio = number(ratio)

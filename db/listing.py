@@ -54,6 +54,12 @@ def experiments(db: Engine, wanted: Filter) -> pd.DataFrame:
         return _rows(connection, page_of(select(Experiment.id), wanted))
 
 
+def count(db: Engine, wanted: Filter) -> int:
+    """How many match, on all pages."""
+    with reading(db) as connection:
+        return int(connection.execute(select(func.count()).select_from(Experiment).where(*conditions(wanted).values())).scalar_one())
+
+
 def all_experiments(db: Engine, wanted: Filter) -> Iterator[pd.DataFrame]:
     """Every row that matches, whatever page is wanted, in frames of at most AT_ONCE. No transaction is open between two of them."""
     everything = replace(wanted, page=1, size=None)
@@ -153,6 +159,12 @@ def arrived_since(db: Engine, wanted: Filter, moment: datetime) -> int:
         return int(connection.execute(select(func.count()).where(Experiment.stored_at > moment, *matching.values())).scalar_one())
 
 
+def tags(db: Engine) -> list[str]:
+    """Every tag that some experiment has, in order."""
+    with reading(db) as connection:
+        return list(connection.execute(select(ExperimentTag.tag).distinct().order_by(ExperimentTag.tag)).scalars())
+
+
 def _rows(connection: Connection, which: Select[Any] | Sequence[str]) -> pd.DataFrame:
     ids = list(which) if not isinstance(which, Select) else list(connection.execute(which).scalars())
     listed = select(
@@ -173,7 +185,10 @@ def _rows(connection: Connection, which: Select[Any] | Sequence[str]) -> pd.Data
                     "runs": sum(counts[i].values()), **{s: counts[i].get(s, 0) for s in STATUSES}}
         for i in ids if i in found
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for name in ("owner", "hardware"):  # else pandas makes a missing text NaN
+        frame[name] = pd.Series([row[name] for row in rows], dtype="object")
+    return frame
 
 
 def _names(connection: Connection, table: type[ExperimentTag] | type[ExperimentTechnique], ids: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -23,7 +23,7 @@ class Base(DeclarativeBase):
 
 class Experiment(Base):
     __tablename__ = "experiments"
-    __table_args__ = (Index("experiments_created", "created_at", "id", "edits"),)
+    __table_args__ = (Index("experiments_created", "created_at", "id", "edits"), Index("experiments_stored", "stored_at"))
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Public, unguessable."""

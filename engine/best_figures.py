@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,11 +40,11 @@ def metrics_for(workloads: Iterable[str]) -> list[str]:
     return sorted({name for workload in workloads for name in _wanted(workload)})
 
 
-def best_figures(rows: Iterable[Any], workloads: Mapping[str, str]) -> dict[str, BestFigures]:
+def best_figures(rows: Iterable[Sequence[Any]], workloads: Mapping[str, str]) -> dict[str, BestFigures]:
     """rows: db.listing.measured_values; workloads: {experiment id: workload}. An experiment without a value has no entry."""
     found: dict[str, _Values] = defaultdict(_Values)
-    for row in rows:
-        found[row.experiment_id].add(row)
+    for experiment_id, *rest in rows:
+        found[experiment_id].add(*rest)
     return {i: _of_one(values, _decides(workloads[i])) for i, values in found.items()}
 
 
@@ -57,15 +57,16 @@ class _Values:
     points: dict[str, str] = field(default_factory=dict)
     by_metric: dict[str, dict[int, list[float]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
 
-    def add(self, row: Any) -> None:
-        self.names[row.position] = row.variant
-        if row.baseline:
-            self.baseline = row.variant
-        kind = METRICS[row.metric].kind
-        disturbed = row.contended if kind not in ("quality", "fidelity") else None
-        disturbed = disturbed or (row.throttled if kind in ("speed", "energy") else None)
-        if self.points.setdefault(row.metric, row.point) == row.point and not disturbed:
-            self.by_metric[row.metric][row.position].append(row.value)
+    def add(
+        self, variant: str, position: int, baseline: bool, metric: str, point: str, value: float, contended: str | None, throttled: str | None
+    ) -> None:
+        self.names[position] = variant
+        if baseline:
+            self.baseline = variant
+        kind = METRICS[metric].kind
+        disturbed = kind not in ("quality", "fidelity") and (contended or (throttled and kind in ("speed", "energy")))
+        if self.points.setdefault(metric, point) == point and not disturbed:
+            self.by_metric[metric][position].append(value)
 
     def medians(self, metric: str) -> dict[int, float]:
         """The baseline measured again is no choice."""

@@ -74,9 +74,9 @@ def _difference(name: str, a: Mapping[str, str], b: Mapping[str, str], key: str)
 def conditions(record: Record) -> dict[str, str]:
     """{name for people: value as text} of all that must be equal where runs of two experiments are joined."""
     spec = record["experiment"]["spec"]
-    found = {"model": " ".join(str(v) for v in spec["model"].values() if v)}
-    if (tool := imported_from(record)) is not None:  # two files of one tool are not known to be alike either
-        found["measured by"] = f"{tool}, {spec['imported'].get('file')}, {record['experiment']['id']}"
+    tool = imported_from(record)  # two files of one tool are not known to be alike either
+    found = {"measured by": "this product" if tool is None else f"{tool}, {spec['imported'].get('file')}, {record['experiment']['id']}"}
+    found["model"] = " ".join(str(v) for v in spec["model"].values() if v)
     environments = [flat(record["environments"][key]) for key in dict.fromkeys(r["environment"] for r in record["runs"]) if key]
     for key, name in MUST_MATCH.items():
         # a driver that was updated half way makes two values, which equal no single one

@@ -13,7 +13,7 @@ from db.filter import Filter
 from engine import settings
 from engine.answers.comparison import Column, Comparison, Split, joined, side_by_side, unreadable
 from engine.answers.suggestions import Listed
-from engine.record import Record
+from engine.record import WORKLOAD_OF_IMPORTED, Record
 from engine.variant_ref import VariantRef
 
 
@@ -39,7 +39,7 @@ def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None,
 def listed_for_suggestions() -> list[Listed]:
     """The newest experiments with results, without their measurements."""
     recent = store.experiments(Filter(size=50))
-    recent = recent[recent["succeeded"] > 0]
+    recent = recent[(recent["succeeded"] > 0) & (recent["workload"] != WORKLOAD_OF_IMPORTED)]
     names: dict[str, list[tuple[str, bool]]] = {}
     for variant in queries.variants(store.database(), recent["id"]):
         names.setdefault(variant["experiment"], []).append((variant["name"], variant["baseline"]))

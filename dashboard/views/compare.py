@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import controls, tray, words
+from dashboard import controls, importing, tray, words
 from dashboard.comparing import parts, reading
 from dashboard.comparing.shown import NAMES, OWNER, TABS, Shown, shown, split_of
 from dashboard.comparing.tabs import DRAWN
@@ -18,6 +18,7 @@ def main() -> None:
     chosen = tray.chosen()
     if not chosen.refs:
         parts.suggested()
+        importing.drawer("compare")
         return
     if len(chosen.refs) > MOST:
         parts.too_many(len(chosen.refs), MOST)

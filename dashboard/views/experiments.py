@@ -1,40 +1,87 @@
-"""All experiments, newest first, a page of them at a time."""
+"""All experiments: filtered, searched, ticked, a page of them at a time."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pandas as pd
 import streamlit as st
 
-from dashboard import links, pages, store, words
-from db import queries
+from dashboard import pages, share, store, tray, words
+from dashboard.browse import actions, address, arrivals, data, facets, state, table
+from dashboard.browse.address import View
 from db.filter import Filter
-
-PER_PAGE = 20
-_SOURCE = {"reference": "measured by the project", "imported": "imported"}
+from db.listing import Facets
 
 
 def main() -> None:
     st.title("Experiments")
-    total = queries.count_experiments(store.database())
-    if total == 0:
-        st.info("There are no experiments yet.")
+    view = state.follow_address()
+    for problem in state.problems():
+        st.warning(words.escape(f"The link asked for what cannot be. {problem}"))
+    moment = state.known_until(view)
+    if moment is None:
+        st.info("There are no experiments yet. A first one takes a minute; real results of the project's GPUs are there at once.")
         pages.link("new_experiment", "Start an experiment")
+        pages.link("start", "See real results, and what this machine can do")
         return
-    last = -(-total // PER_PAGE)
-    page = links.page_number(st.query_params, last)
-    first = (page - 1) * PER_PAGE
-    rows = store.experiments(Filter(size=PER_PAGE, page=page, archived="all"))
-    st.caption(f"{first + 1} to {first + len(rows)} of {total}, newest first")
-    for row in rows.to_dict("records"):
-        with st.container(border=True):
-            pages.link("experiment", row["title"], {"id": row["id"]})
-            counts = {s: row[s] for s in queries.STATUSES if row[s]}
-            facts = [row["model"], row["device"], f"{row['created_at']:%Y-%m-%d %H:%M} UTC", _SOURCE.get(row["source"], "")]
-            st.caption(words.escape(" · ".join([words.experiment_status(counts), *filter(None, facts)])))
-    with st.container(horizontal=True):
-        if page > 1:
-            pages.link("experiments", "Newer", {"page": str(page - 1)}, icon=":material/chevron_left:")
-        if page < last:
-            pages.link("experiments", "Older", {"page": str(page + 1)}, icon=":material/chevron_right:")
+    wanted = replace(view.filter, known_until=moment)
+    found = data.facets(wanted)
+    facets.sidebar(view, found)
+    facets.search(view)
+    facets.pills(view)
+    arrivals.watch(view, moment)
+    actions.bar(view)
+    if not found.total:
+        _nothing(wanted)
+        return
+    assert wanted.size is not None, "an address names a number"
+    last = -(-found.total // wanted.size)
+    wanted = replace(wanted, page=min(wanted.page, last))
+    frame = store.experiments(wanted)
+    with st.container(horizontal=True, vertical_alignment="center", key="browse_count"):
+        st.caption(_count_line(wanted, found, len(frame)))
+        table.order(view)
+        share.dialog(_shared(view, frame))
+        actions.download(wanted, found.total, "browse_csv")
+    table.draw(view, frame)
+    table.turn(wanted, last)
+
+
+def _shared(view: View, frame: pd.DataFrame) -> share.Shared:
+    params = address.write_view(view) | tray.chosen().params()
+    link = pages.url("experiments", params)
+    return share.Shared("experiments", "Experiments", params, (), int(frame["variants"].sum()), lambda: table.markdown(view, frame, link))
+
+
+def _count_line(wanted: Filter, found: Facets, rows: int) -> str:
+    assert wanted.size is not None
+    first = (wanted.page - 1) * wanted.size + 1
+    order = table.SORTED["-" * wanted.descending + wanted.sort]
+    line = f"{first:,} to {first + rows - 1:,} of {found.total:,} · {order[:1].lower()}{order[1:]}"
+    if not wanted.status and (missed := found.counts["status"].get("out_of_memory")):
+        line += f" · in {missed:,} something did not fit"
+    return line
+
+
+def _nothing(wanted: Filter) -> None:
+    """Which filter takes most away, and a button that drops it."""
+    st.info("No experiment matches all of these filters.")
+    without = data.counts_without(wanted)
+    name = max(without, key=without.__getitem__, default=None)
+    if name is None or not without[name]:
+        if address.active(wanted):
+            st.caption("No single one of them is to blame: drop several.")
+        st.button("Drop all filters", key="browse_clear_all", icon=":material/filter_alt_off:", on_click=facets.clear)
+        return
+    asked = {"first": "from", "last": "to"}.get(name, name)
+    values = [value for set_name, value in address.active(wanted) if set_name == asked] or [wanted.archived]
+    label = f"{facets.LABELS[asked]}: {', '.join(facets.value_text(asked, v) for v in values)}"
+    st.caption(words.escape(f"{label} takes most away. Without it there are {actions.counted(without[name])}."))
+    if asked == "archived" and wanted.archived == "no":
+        st.button("Show the archive too", key="browse_drop_most", on_click=facets.show_archive)
+    else:
+        st.button(words.escape(f"Drop {label}"), key="browse_drop_most", icon=":material/close:", on_click=facets.drop, args=(asked,))
 
 
 if __name__ == "__main__":

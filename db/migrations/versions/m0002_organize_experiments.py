@@ -35,6 +35,7 @@ def upgrade() -> None:
         )
         op.create_index(f"{table}_{name}", table, [name, "experiment_id"], unique=False)
     op.create_index("experiments_created", "experiments", ["created_at", "id", "edits"], unique=False)
+    op.create_index("experiments_stored", "experiments", ["stored_at"], unique=False)
     op.create_index("runs_of_status", "runs", ["status", "experiment_id"], unique=False)
     for name, table, columns in (("runs_experiment", "runs", ["experiment_id", "status"]), ("measurements_run", "measurements", ["run_id", "metric"])):
         op.drop_index(name, table_name=table)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -14,7 +16,6 @@ from sqlalchemy import Engine
 from db import listing, queries
 from db.filter import Filter
 from db.session import connect, migrate
-from engine import export
 from engine.analysis import IMPORTED, rows, summary
 from engine.answers import advisor
 from engine.answers.claim_verdicts import Evidence, evidence
@@ -22,6 +23,8 @@ from engine.answers.claims import claims
 from engine.answers.comparison import side_by_side
 from engine.bundle import load_bundle, save_bundle
 from engine.comparability import differences
+from engine.export.files import FORMATS, Source
+from engine.export.files import content as export_content
 from engine.imports import tools
 from engine.record import imported_from
 from engine.settings import REPOSITORY, data_dir, database_url
@@ -113,9 +116,17 @@ def test_it_is_stored_once_whatever_the_file_is_called(db: Engine, name: str) ->
     assert stored is not None and imported_from(stored) == imported_from(foreign(name))
     assert [r.value for r in rows(stored)] == [r.value for r in rows(foreign(name))]
     assert [r.n_samples for r in rows(stored)] == [r.n_samples for r in rows(foreign(name))]
-    assert summary(stored)["verdict"].eq(IMPORTED).all() and f",{IMPORTED}\n" in export.summary_csv(stored)
+    assert summary(stored)["verdict"].eq(IMPORTED).all()
     (row,) = listing.experiments(db, Filter()).to_dict("records")
     assert row["source"] == "imported" and "(imported from " in row["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_that_it_can_be_had_as_says_so(name: str) -> None:
+    for file in FORMATS:
+        assert b"imported" in export_content(file, Source(foreign(name)))
+    (*_, last) = csv.DictReader(io.StringIO(export_content("csv", Source(foreign(name))).decode("utf-8-sig")))
+    assert last["verdict"] == IMPORTED and last["ratio"] == "" and last["value"]
 
 
 def test_what_is_refused_leaves_nothing_behind(db: Engine) -> None:

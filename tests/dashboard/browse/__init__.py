@@ -1,0 +1,1 @@
+"""Tests of the Experiments page's parts."""
