@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import attempt, pages, permissions, start_from, store, words
+from dashboard import attempt, pages, permissions, start_from, store, visitor, words
 from db import open_runs
 from engine import api
 from engine.devices import local_devices
@@ -62,5 +62,5 @@ def retry(experiment_id: str) -> str:
     key = st.session_state.setdefault(f"retry_request_{experiment_id}", new_id())
     devices = attempt.offered(store.schedulers(), local_devices())
     spec = changed(record, "failed")
-    api.submit(permissions.database(), spec, request_key=key, devices=devices)
+    api.submit(permissions.database(), spec, request_key=key, devices=devices, owner=visitor.name())
     return f"{spec.title} is queued: {', '.join(v.name for v in spec.variants)}."

@@ -26,21 +26,17 @@ def header(record: Record) -> None:
 def draw(record: Record) -> share.Shared:
     """Everything below the header. Returns what can be shared of this very view."""
     experiment_id = record["experiment"]["id"]
-    title, variants = record["experiment"]["title"], len(record["variants"])
+    now = shown(record, store.summary(experiment_id), controls.follow_address(OWNER, NAMES, whole=("id",)))
     if imported_from(record) is not None:
         importing.page(record)
-        return share.Shared(
-            "experiment", title, {"id": experiment_id}, (experiment_id,), variants,
-            lambda: markdown.verdicts(record, store.summary(experiment_id), None, links.permalink(experiment_id)), None,
-        )  # fmt: skip
-    now = shown(record, store.summary(experiment_id), controls.follow_address(OWNER, NAMES, whole=("id",)))
-    if now.controls.refused:
-        st.warning(words.escape(f"The link asked for what this experiment does not have: {', '.join(now.controls.refused)}"))
-    drawn = now.controls.tabs("tab", TABS)
-    with drawn[now.controls["tab"]]:
-        DRAWN[now.controls["tab"]](now)
-    controls.say(now.controls)
+    else:
+        if now.controls.refused:
+            st.warning(words.escape(f"The link asked for what this experiment does not have: {', '.join(now.controls.refused)}"))
+        drawn = now.controls.tabs("tab", TABS)
+        with drawn[now.controls["tab"]]:
+            DRAWN[now.controls["tab"]](now)
+        controls.say(now.controls)
     return share.Shared(
-        "experiment", title, {"id": experiment_id, **now.controls.params()}, (experiment_id,), variants,
+        "experiment", record["experiment"]["title"], {"id": experiment_id, **now.controls.params()}, (experiment_id,), len(record["variants"]),
         lambda: markdown.verdicts(record, now.summary, now.point, links.permalink(experiment_id)), now.point,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import attempt, draft, pages, permissions, store, words
+from dashboard import attempt, draft, pages, permissions, store, visitor, words
 from engine import api
 from engine.devices import Device
 from engine.planning import guard
@@ -68,7 +68,7 @@ def _count(spec: ExperimentSpec) -> None:
 def _run(spec: ExperimentSpec, devices: list[Device], key: str) -> None:
     if st.button("Run", type="primary", icon=":material/play_arrow:", key="new_run", shortcut="Ctrl+Enter", **permissions.control()):
         try:
-            experiment_id = api.submit(permissions.database(), spec, request_key=key, devices=devices)
+            experiment_id = api.submit(permissions.database(), spec, request_key=key, devices=devices, owner=visitor.name())
         except ValueError as error:
             st.error(words.escape(str(error)))
             return

@@ -7,7 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
-from dashboard import attempt, claims, links, pages, permissions, show, store, words
+from dashboard import attempt, claims, links, pages, permissions, show, store, visitor, words
 from engine import api
 from engine.answers.claim_verdicts import Assessment
 from engine.answers.claim_words import claimed_text
@@ -92,7 +92,7 @@ def _settle(a: Assessment) -> None:
     allowed = permissions.control(disabled=bool(problem))
     if st.button("Queue the experiment that settles it", icon=":material/play_arrow:", key="claim_queue", **allowed):
         try:
-            experiment_id = api.submit(permissions.database(), spec, request_key=st.session_state[key], devices=devices)
+            experiment_id = api.submit(permissions.database(), spec, request_key=st.session_state[key], devices=devices, owner=visitor.name())
         except ValueError as error:
             st.error(words.escape(str(error)))
             return
