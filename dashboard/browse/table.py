@@ -54,7 +54,7 @@ def draw(view: View, frame: pd.DataFrame) -> None:
     shown = ["title", *(c for c in COLUMNS if c in view.columns)]
     st.dataframe(
         table[shown], hide_index=True, key=KEY, on_select=_tick, selection_mode="multi-row", height="auto" if len(table) < 16 else 600,
-        column_config=_config(), alt=f"{len(table)} experiments with {', '.join(LABELS[c].lower() for c in shown)}.",
+        column_config=_config(), alt=f"{len(table)} experiments with {', '.join(LABELS[c].lower() for c in shown)}. Arrows move, Shift and space tick.",
     )  # fmt: skip
 
 
