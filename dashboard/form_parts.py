@@ -83,7 +83,7 @@ def _family(rows: list[dict[str, Any]], reasons: dict[str, str | None]) -> None:
             with st.container(horizontal=True):
                 for row in without:
                     st.session_state[draft.used_key(row["name"])] = False  # it may have been ticked for another device, model or workload
-                    st.checkbox(f"**{words.escape(row['label'])}**", key=draft.used_key(row["name"]), disabled=True, help=words.escape(row["summary"]))
+                    st.checkbox(row["label"], key=draft.used_key(row["name"]), disabled=True, help=words.escape(row["summary"]))
             st.caption(words.escape(f"⊘ Cannot run there: {reason}"))
 
 
@@ -91,7 +91,7 @@ def _card(row: dict[str, Any]) -> None:
     """A name with its sentence; the options of one that is ticked below it."""
     with st.container(gap=None):
         key = draft.used_key(row["name"])
-        ticked = st.checkbox(f"**{words.escape(row['label'])}**", key=key, persist_state="session", help=words.escape(row["costs"]))
+        ticked = st.checkbox(row["label"], key=key, persist_state="session", help=words.escape(row["costs"]))
         st.caption(words.escape(row["summary"]))
     if ticked:
         with st.container(border=True):

@@ -66,7 +66,7 @@ page = AppTest.from_file("dashboard/main.py", default_timeout=120)
 page.run()
 page.switch_page("views/new_experiment.py").run()
 assert not page.exception, page.exception
-assert page.checkbox(key="new_use_sparkle").label == "**Sparkling weights**"
+assert page.checkbox(key="new_use_sparkle").label == "Sparkling weights"
 page.checkbox(key="new_use_sparkle").check().run()
 assert page.number_input(key="new_technique_sparkle.shine").value == 2.0
 assert "##### Decoration" in [m.value for m in page.markdown]

@@ -64,10 +64,11 @@ def draw(view: View, frame: pd.DataFrame) -> None:
 
 
 def plain(table: pd.DataFrame, **options: Any) -> None:
-    """Rows of `in_sight`, to read."""
+    """Rows of `in_sight`, to read; to tick where options say so."""
+    keys = " Arrows move, Shift and space tick." if "on_select" in options else ""
     st.dataframe(
         table, hide_index=True, height="auto" if len(table) < 16 else 600, column_config=_config(),
-        alt=f"{len(table)} experiments with {', '.join(LABELS[str(c)].lower() for c in table.columns)}.", **options,
+        alt=f"{len(table)} experiments with {', '.join(LABELS[str(c)].lower() for c in table.columns)}.{keys}", **options,
     )  # fmt: skip
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from db.session import connect, migrate
+from engine.references import import_references
 from engine.settings import REPOSITORY
 
 Start = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = os.environ.get("LAB_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "no browser: install Chromium or name one: LAB_BROWSER=/path/to/chrome"
@@ -31,18 +33,43 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The pages over the project's reference results, for tests that look at many pages; the address. One server for all of them."""
+    data = tmp_path_factory.mktemp("shown")
+    db = connect(f"sqlite:///{data / 'lab.db'}")
+    migrate(db)
+    assert import_references(db) == []
+    db.dispose()
+    environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "LAB_MODELS", "HOST", "PUBLIC_BASE_URL", "LAB_READ_ONLY")}
+    port = _free_port()
+    command = [sys.executable, "-m", *_serve(port)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment | {"LAB_DATA": str(data), "LAB_LOCKS": str(data / "locks"), "PORT": str(port)})
+    _wait_for(f"http://127.0.0.1:{port}/api/v1/health")
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _serve(port: int) -> list[str]:
+    return ["streamlit", "run", "dashboard/app.py", "--server.address", "127.0.0.1", "--server.port", str(port)]
+
+
 @pytest.fixture
 def start(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Serves the pages of this test's data directory, with a scheduler where asked for; returns the address."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def started(*, scheduler: bool = False) -> str:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = _free_port()
         monkeypatch.setenv("PORT", str(port))
-        serve = ["streamlit", "run", "dashboard/app.py", "--server.address", "127.0.0.1", "--server.port", str(port)]
-        commands = [serve, ["engine", "scheduler"]] if scheduler else [serve]
+        commands = [_serve(port), ["engine", "scheduler"]] if scheduler else [_serve(port)]
         processes.extend(subprocess.Popen([sys.executable, "-m", *c], cwd=REPOSITORY) for c in commands)
         address = f"http://127.0.0.1:{port}"
         _wait_for(f"{address}/api/v1/health")

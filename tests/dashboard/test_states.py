@@ -5,6 +5,7 @@ A page that somebody adds to dashboard/pages.py is here by itself.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -48,7 +49,15 @@ def charts_without_words_or_table(page: AppTest) -> list[str]:
     return missing + ([] if len(drawers) + len(tables) == len(alternatives) else [f"{len(drawers)} + {len(tables)} tables of {len(alternatives)} charts"])
 
 
+def labels_read_out_with_marks(page: AppTest) -> list[str]:
+    """Streamlit gives a widget's label to screen readers as it is written, Markdown and escapes and all."""
+    kinds = ("checkbox", "toggle", "radio", "selectbox", "multiselect", "text_input", "number_input", "text_area", "slider")
+    return [str(w.label) for kind in kinds for w in getattr(page, kind) if re.search(r"\*\*|\\\\|^\s*$", str(w.label))]
+
+
 def checked(page: AppTest) -> str:
+    assert labels_read_out_with_marks(page) == []
+
     assert not page.exception and charts_without_words_or_table(page) == []
     shown = texts(page)
     assert "Traceback" not in shown and 'File "' not in shown
