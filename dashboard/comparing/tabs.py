@@ -17,7 +17,6 @@ from dashboard.pictures import Picture
 from engine.metrics import METRICS
 
 
-
 def _label(name: str) -> str:
     return METRICS[name].label
 
