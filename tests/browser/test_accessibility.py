@@ -21,6 +21,8 @@ LADDER, SMOLLM = "tPHPr37Y5KOeZPP8RfyJyA", "Fe_jqRLqYH9cWdHu8cqzGQ"
 QUERIES = {"experiment": f"?id={LADDER}", "compare": f"?variants={SMOLLM}.0,{SMOLLM}.4,{LADDER}.0"}
 VIEWS = [(name, f"{address}{QUERIES.get(name, '')}") for name, address in addresses().items()]
 VIEWS += [("a technique", "catalogue?technique=bnb_4bit"), ("compare, empty", "compare"), ("experiment, missing", "experiment?id=gone")]
+VIEWS += [(f"experiment, {tab}", f"experiment?id={LADDER}&tab={tab}") for tab in ("memory", "environment", "files")]
+VIEWS += [(f"compare, {tab}", f"compare{QUERIES['compare']}&tab={tab}") for tab in ("change", "configuration")]
 ALLOWED: dict[tuple[str, str], str] = {}
 """{(rule, part of the node's markup): why nothing can be done about it here}."""
 DARK = "() => parseInt(getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor.slice(4)) < 60"

@@ -17,7 +17,8 @@ import streamlit as st
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from dashboard import pages
+from dashboard import experiment_shown, pages
+from dashboard.comparing import shown as comparing_shown
 from db.records import import_record
 from db.session import connect, migrate
 from engine.references import import_references
@@ -118,6 +119,18 @@ def test_with_the_projects_own_results(with_references: Any, open_page: Open, vi
     page = open_page(view, **params(view))
     checked(page)
     assert page.get("plotly_chart") or view not in ("overview", "experiment", "planner"), "there are charts, so that the check above can fail"
+
+
+LADDER, SMOLLM = "tPHPr37Y5KOeZPP8RfyJyA", "Fe_jqRLqYH9cWdHu8cqzGQ"
+"""Reference results: one with charts of training and of growth, one with quality."""
+IN_TABS = [("experiment", {"id": key}, tab) for key in (LADDER, SMOLLM) for tab in experiment_shown.TABS]
+IN_TABS += [("compare", {"variants": f"{SMOLLM}.0,{SMOLLM}.4,{LADDER}.0"}, tab) for tab in comparing_shown.TABS]
+
+
+@pytest.mark.parametrize(("view", "asked", "tab"), IN_TABS)
+def test_every_tab(with_references: Any, open_page: Open, view: str, asked: dict[str, str], tab: str) -> None:
+    """Only the tab that is looked at is drawn, so each is opened."""
+    checked(open_page(view, **asked, tab=tab))
 
 
 @pytest.mark.parametrize("view", VIEWS)
