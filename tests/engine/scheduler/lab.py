@@ -13,6 +13,7 @@ from sqlalchemy import Engine, func, select
 
 from db import queue
 from db.tables import Measurement, Run
+from db.tables import Scheduler as AliveScheduler
 from engine.devices import Device
 from engine.executor import LocalExecutor
 from engine.scheduler import Scheduler
@@ -47,6 +48,11 @@ def statuses(db: Engine) -> list[str]:
 def count_measurements(db: Engine) -> int:
     with db.begin() as connection:
         return int(connection.execute(select(func.count()).select_from(Measurement)).scalar_one())
+
+
+def count_schedulers(db: Engine) -> int:
+    with db.begin() as connection:
+        return int(connection.execute(select(func.count()).select_from(AliveScheduler)).scalar_one())
 
 
 def executions() -> list[list[str]]:

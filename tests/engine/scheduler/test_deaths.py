@@ -22,6 +22,7 @@ from tests.engine.scheduler.lab import (
     LEASE,
     child_pid,
     count_measurements,
+    count_schedulers,
     enqueue,
     executions,
     grandchildren,
@@ -48,6 +49,7 @@ def test_a_killed_scheduler_takes_its_child_along_and_another_one_goes_on(db: En
     killed = scheduler()
     child = child_pid()
     scheduler()
+    wait_for(lambda: count_schedulers(db) == 2, 30)  # only one that came while the first lived waits for its lease
     time.sleep(2 * BEAT + 1)
     assert statuses(db) == ["running", "queued", "queued"]
     killed.signal(signal.SIGKILL)
