@@ -43,7 +43,7 @@ def _own() -> list[str]:
     return list(recent[(recent["source"] != "reference") & (recent["succeeded"] > 0) & recent["workload"].isin(tested)]["id"])
 
 
-@st.cache_data(max_entries=1, show_spinner="Reading the reference results")
+@st.cache_data(max_entries=1, show_spinner=False)
 def _of_references(stamps: tuple[tuple[str, int], ...]) -> Found:
     total: Found = {}
     for record in references.load_references()[0]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import controls, importing, links, results, share, store, words
+from dashboard import controls, importing, links, results, share, show, store, words
 from dashboard.experiment_shown import NAMES, OWNER, TABS, shown
 from dashboard.experiment_tabs import DRAWN
 from dashboard.report import markdown
@@ -26,7 +26,9 @@ def header(record: Record) -> None:
 def draw(record: Record) -> share.Shared:
     """Everything below the header. Returns what can be shared of this very view."""
     experiment_id = record["experiment"]["id"]
-    now = shown(record, store.summary(experiment_id), controls.follow_address(OWNER, NAMES, whole=("id",)))
+    with show.loading():
+        summary = store.summary(experiment_id)
+    now = shown(record, summary, controls.follow_address(OWNER, NAMES, whole=("id",)))
     if imported_from(record) is not None:
         importing.page(record)
     else:

@@ -48,7 +48,8 @@ def summary(shown: Shown) -> None:
 
 def samples(shown: Shown) -> None:
     controls, metric = shown.controls, shown.controls["sample"]
-    record = store.record(shown.id, "all") if metric else None
+    with show.loading():
+        record = store.record(shown.id, "all") if metric else None
     if record is None:
         st.info("No run has a result yet.")
         return

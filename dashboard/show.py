@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,11 @@ from engine.export.frames import of_frame
 def dark() -> bool:
     """Whether this visitor looks at the dark theme."""
     return st.context.theme.type == "dark"
+
+
+def loading() -> AbstractContextManager[Any]:
+    """A grey shape in the place of the table or chart that is being read; one that comes at once shows none."""
+    return st.skeleton(height=480)
 
 
 def chart(

@@ -149,7 +149,7 @@ def comparable(lead_id: str) -> list[advisor.Measured]:
     return [lead, *(m for m in others if isinstance(m, advisor.Measured) and m.conditions == lead.conditions)]
 
 
-@st.cache_resource(max_entries=ADVISED_BY, show_spinner="Reading results")  # not cache_data: nothing changes it, and copies would take their time
+@st.cache_resource(max_entries=ADVISED_BY, show_spinner=False)  # not cache_data: nothing changes it, and copies would take their time
 def _measured(url: str, experiment_id: str, token: str) -> advisor.Measured | str | None:
     found = queries.record(open_database(url), experiment_id, samples="quality")
     try:

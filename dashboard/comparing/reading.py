@@ -74,7 +74,7 @@ def samples_of(found: Comparison) -> Record:
     return _samples_of(settings.database_url(), found.columns, store.tokens(column.ref.experiment for column in found.columns))
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading samples")
+@st.cache_resource(max_entries=2, show_spinner=False)
 def _samples_of(url: str, columns: tuple[Column, ...], tokens: dict[str, str]) -> Record:
     found = {key: queries.record(store.open_database(url), key, samples="all") for key in tokens}
     return joined({key: record for key, record in found.items() if record is not None}, columns)

@@ -61,7 +61,9 @@ def distributions(shown: Shown) -> None:
         st.info("No samples yet.")
         return
     at = {row.position: row.point_label for row in shown.rows if row.metric == name}
-    frame = samples.sample_frame(reading.samples_of(shown.found), name, at)
+    with show.loading():
+        found = reading.samples_of(shown.found)
+    frame = samples.sample_frame(found, name, at)
     st.subheader(words.escape(sample_title(frame, name)))
     said = samples.describe(frame) + points_text(shown, name)
     figure = samples.sample_strips(frame, name, dark=show.dark())

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import advice, pages, store, words
+from dashboard import advice, pages, show, store, words
 from engine.answers.advisor import advise
 
 
 def main() -> None:
     st.title("Advisor")
     st.markdown("Which variant meets your limits? Answered from measurements alone; what was not measured is never recommended.")
-    measured, unreadable = store.measured()
+    with show.loading():
+        measured, unreadable = store.measured()
     for text in unreadable:
         st.caption(words.escape(f"Left out: {text}"))
     if not measured:

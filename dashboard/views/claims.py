@@ -24,7 +24,8 @@ _THREE_LINES = 68  # pixels of a row: text wraps in it, so that claims that begi
 def main() -> None:
     st.title("Claims")
     st.markdown("Every gain that the chapter claims, held against measurements: the project's own, and those of this installation.")
-    everything = claims.assessed()
+    with show.loading():
+        everything = claims.assessed()
     counts = Counter(a.verdict for a in everything)
     st.markdown(" · ".join(f"{words.CLAIM_VERDICT[v]}: **{counts[v]}**" for v in words.CLAIM_VERDICT if counts[v]))
     shown = _filtered(everything)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import controls, importing, tray
+from dashboard import controls, importing, show, tray
 from dashboard.comparing import body, parts, reading
 from dashboard.comparing.shown import NAMES, OWNER, shown, split_of
 
@@ -22,7 +22,7 @@ def main() -> None:
     if len(chosen.refs) > MOST:
         parts.too_many(len(chosen.refs), MOST)
         return
-    with st.spinner("Reading results"):
+    with show.loading():
         found, records, problems = reading.comparison(chosen.refs, chosen.base, split_of(wanted))
     parts.missing(found, chosen.refs, problems)
     if found is None:

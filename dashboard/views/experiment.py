@@ -11,8 +11,9 @@ from engine.record import Record
 
 def main() -> None:
     wanted = links.experiment_id(st.query_params)
-    record = store.record(wanted) if wanted else None
-    said = store.said(wanted) if wanted else None
+    with show.loading():
+        record = store.record(wanted) if wanted else None
+        said = store.said(wanted) if wanted else None
     if record is None or said is None:
         _missing(wanted)
         return

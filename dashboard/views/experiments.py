@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from dashboard import pages, share, store, tray, words
+from dashboard import pages, share, show, store, tray, words
 from dashboard.browse import actions, address, arrivals, data, facets, kept, state, table
 from dashboard.browse.address import View
 from db.filter import Filter
@@ -26,7 +26,8 @@ def main() -> None:
         pages.link("start", "See real results, and what this machine can do")
         return
     wanted = replace(view.filter, known_until=moment)
-    found = data.facets(wanted)
+    with show.loading():
+        found = data.facets(wanted)
     facets.sidebar(view, found)
     facets.search(view)
     facets.pills(view)
@@ -38,7 +39,8 @@ def main() -> None:
     assert wanted.size is not None, "an address names a number"
     last = -(-found.total // wanted.size)
     wanted = replace(wanted, page=min(wanted.page, last))
-    frame = store.experiments(wanted)
+    with show.loading():
+        frame = store.experiments(wanted)
     line = _count_line(wanted, found, len(frame))
     with st.container(horizontal=True, vertical_alignment="center", key="browse_count"):
         st.caption(line)

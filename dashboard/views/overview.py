@@ -39,7 +39,8 @@ def _answers(listed: pd.DataFrame) -> tuple[str, str | None] | None:
     if lead_id is None:
         st.info("Nothing has been measured yet. The first results appear here as soon as a run has ended.")
         return None
-    together, record = store.comparable(lead_id), store.record(lead_id)
+    with show.loading():
+        together, record = store.comparable(lead_id), store.record(lead_id)
     assert record is not None, "it was listed, and read by `comparable`"
     point = headlines.point(together[0])
     source = "measured by the project" if record["experiment"]["source"] == "reference" else ""
@@ -54,7 +55,8 @@ def _answers(listed: pd.DataFrame) -> tuple[str, str | None] | None:
 
 def _behind(lead_id: str, point: str | None) -> None:
     """The chart and the table that the answers come from."""
-    record, summary = store.record(lead_id), store.summary(lead_id)
+    with show.loading():
+        record, summary = store.record(lead_id), store.summary(lead_id)
     assert record is not None
     x, y = pictures.default_axes(summary, decisive(record))
     results.trade_off(record, summary, links.ChartView(x, y, point), "overview_tradeoff")

@@ -21,6 +21,7 @@ from engine.references import import_references
 from engine.settings import REPOSITORY
 
 Start = Callable[..., str]
+APP = "dashboard/app.py"
 
 
 @pytest.fixture(scope="session")
@@ -34,21 +35,34 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The pages over the project's reference results, for tests that look at many pages; the address. One server for all of them."""
+def shown_by(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Serves the project's reference results by an app, a file of the repository; returns the address."""
     data = tmp_path_factory.mktemp("shown")
     db = connect(f"sqlite:///{data / 'lab.db'}")
     migrate(db)
     assert import_references(db) == []
     db.dispose()
     environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "LAB_MODELS", "HOST", "PUBLIC_BASE_URL", "LAB_READ_ONLY")}
-    port = _free_port()
-    command = [sys.executable, "-m", *_serve(port)]
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment | {"LAB_DATA": str(data), "LAB_LOCKS": str(data / "locks"), "PORT": str(port)})
-    _wait_for(f"http://127.0.0.1:{port}/api/v1/health")
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(30)
+    environment |= {"LAB_DATA": str(data), "LAB_LOCKS": str(data / "locks")}
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def started(app: str = APP) -> str:
+        port = _free_port()
+        processes.append(subprocess.Popen([sys.executable, "-m", *_serve(port, app)], cwd=REPOSITORY, env=environment | {"PORT": str(port)}))
+        _wait_for(f"http://127.0.0.1:{port}/api/v1/health")
+        return f"http://127.0.0.1:{port}"
+
+    yield started
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def shown(shown_by: Start) -> str:
+    """The pages over the project's reference results, for tests that look at many pages; the address. One server for all of them."""
+    return shown_by()
 
 
 def _free_port() -> int:
@@ -57,8 +71,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _serve(port: int) -> list[str]:
-    return ["streamlit", "run", "dashboard/app.py", "--server.address", "127.0.0.1", "--server.port", str(port)]
+def _serve(port: int, app: str = APP) -> list[str]:
+    return ["streamlit", "run", app, "--server.address", "127.0.0.1", "--server.port", str(port)]
 
 
 @pytest.fixture
