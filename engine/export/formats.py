@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from engine.cells import point_label
@@ -26,12 +27,12 @@ def csv_chunks(table: Table) -> Iterator[str]:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table.names)
-    write = [_point_cell if column.kind == "point" else _cell for column in table.columns]
-    for number, row in enumerate(table.rows, 1):
-        writer.writerow([of(value) for of, value in zip(write, row, strict=True)])
-        if number % _ROWS_PER_CHUNK == 0:
-            yield _taken(out)
-    yield _taken(out)
+    rows = iter(table.rows)
+    while chunk := list(islice(rows, _ROWS_PER_CHUNK)):
+        writer.writerows(zip(*map(_cells, table.columns, zip(*chunk, strict=True)), strict=True))
+        yield _taken(out)
+    if rest := _taken(out):  # a table without rows has its header
+        yield rest
 
 
 def json_chunks(table: Table) -> Iterator[str]:
@@ -75,12 +76,18 @@ def _taken(out: io.StringIO) -> str:
     return text
 
 
-def _point_cell(value: Any) -> Any:
-    return None if value is None else _cell(point_label(value))
+def _cells(column: Column, values: Sequence[Any]) -> Sequence[Any]:
+    """A column of some rows, ready to be written. Numbers are left alone; a missing one is an empty cell."""
+    if column.kind in ("number", "count"):
+        return values
+    if column.kind == "point":
+        return [None if value is None else _cell(point_label(value)) for value in values]
+    ready = {value: _cell(value) for value in set(values)}  # most text comes again in the next row
+    return [ready[value] for value in values]
 
 
 def _cell(value: Any) -> Any:
-    """Text that begins like a formula gets an apostrophe in front. Numbers are left alone; a missing one is an empty cell."""
+    """Text that begins like a formula gets an apostrophe in front."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):

@@ -31,8 +31,8 @@ _MIDDLE = columns(
     variant_id="text", variant="text", stack="text", baseline="flag", status="text", reason="text", runs="count", runs_succeeded="count",
 )  # fmt: skip
 
-Values = dict[tuple[int, int], float]
-"""{(row id of a variant, index of a metric): its value}"""
+Values = dict[int, list[float | None]]
+"""{row id of a variant: the value of each metric}"""
 
 
 def decisive_metrics() -> list[str]:
@@ -50,11 +50,11 @@ def many(db: Engine, ids: Sequence[str], link: Callable[[str], str]) -> Table:
 
 def _batch(db: Engine, ids: Sequence[str], metrics: Sequence[str], link: Callable[[str], str]) -> Iterator[list[Any]]:
     experiments, outcomes = read.experiments(db, ids), _outcomes(read.outcomes(db, ids))
-    values = _medians(read.values(db, ids, metrics))
+    values = _medians(read.values(db, ids, metrics), metrics)
+    nothing: list[float | None] = [None] * len(metrics)
     if disturbed := [variant for variant, found in outcomes.items() if any(row[8] for row in found)]:
-        for key in [key for key in values if key[0] in set(disturbed)]:
-            del values[key]
-        values |= _careful(db, disturbed, metrics)
+        values.update(dict.fromkeys(disturbed, nothing))
+        values.update(_careful(db, disturbed, metrics))
     facts = read.environments(db, list({key for found in outcomes.values() for row in found for key in row[4:6] if key}))
     of_experiment: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for variant in read.variants(db, ids):
@@ -74,7 +74,7 @@ def _batch(db: Engine, ids: Sequence[str], metrics: Sequence[str], link: Callabl
             text = None if imported_from(record) else _stack(stack)
             yield [
                 *start, str(VariantRef(experiment_id, position)), name, text, bool(baseline), *_status(found),
-                *(values.get((row_id, index)) for index in range(len(metrics))), *conditions[key],
+                *values.get(row_id, nothing), *conditions[key],
             ]  # fmt: skip
 
 
@@ -87,43 +87,51 @@ def _outcomes(rows: Sequence[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]
 
 def _status(found: Sequence[tuple[Any, ...]]) -> list[Any]:
     """status, reason, runs, runs_succeeded: the worst that happened stands for the variant."""
+    if len(found) == 1:
+        ((_, status, runs, reason, *_),) = found
+        return [status, reason, runs, runs if status == "succeeded" else 0]
     status = worst([row[1] for row in found])
     reason = next((row[3] for row in found if row[1] == status), None)
     return [status, reason, sum(row[2] for row in found), sum(row[2] for row in found if row[1] == "succeeded")]
 
 
-def _medians(rows: Sequence[tuple[int, int, int, int, float | None]]) -> Values:
+def _medians(rows: Sequence[tuple[int, int, int, str, float | None]], metrics: Sequence[str]) -> Values:
     """Over the runs of each variant, of what each run measured first of a metric: its first point."""
     if not rows:
         return {}
-    variant, run, measurement, metric, value = np.array(rows, dtype=float).T
+    number = {name: index for index, name in enumerate(metrics)}
+    variant, run, measurement = (np.array([row[i] for row in rows]) for i in range(3))
+    metric, value = np.array([number[row[3]] for row in rows]), np.array([row[4] for row in rows], dtype=float)
     order = np.lexsort((measurement, metric, run))
     first = np.ones(len(order), dtype=bool)
     first[1:] = (run[order][1:] != run[order][:-1]) | (metric[order][1:] != metric[order][:-1])
     chosen = order[first]
     chosen = chosen[~np.isnan(value[chosen])]
     order = chosen[np.lexsort((value[chosen], metric[chosen], variant[chosen]))]
-    keys = np.column_stack([variant[order], metric[order]]).astype(int)
-    starts = np.flatnonzero(np.concatenate([[True], (keys[1:] != keys[:-1]).any(axis=1)])) if len(keys) else np.array([], dtype=int)
-    counts = np.diff(np.concatenate([starts, [len(keys)]]))
+    variant, metric = variant[order], metric[order]
+    starts = np.flatnonzero(np.concatenate([[len(order) > 0], (np.diff(variant) != 0) | (np.diff(metric) != 0)]))
+    counts = np.diff(np.concatenate([starts, [len(order)]]))
     middle = (value[order][starts + (counts - 1) // 2] + value[order][starts + counts // 2]) / 2
-    return dict(zip(map(tuple, keys[starts].tolist()), middle.tolist(), strict=True))
+    found: Values = {row_id: [None] * len(metrics) for row_id in np.unique(variant).tolist()}
+    for row_id, index, median in zip(variant[starts].tolist(), metric[starts].tolist(), middle.tolist(), strict=True):
+        found[row_id][index] = median
+    return found
 
 
 def _careful(db: Engine, variants: Sequence[int], metrics: Sequence[str]) -> Values:
     """The same where some run was disturbed: without the values that do not count, by the rule of engine/cells.py."""
     runs = {run: {"kind": kind, "details": details} for run, _, kind, details in read.disturbances(db, variants)}
-    measured: dict[tuple[int, int], dict[int, tuple[float | None, str]]] = defaultdict(dict)
-    for variant, run, number, value, point in read.values_with_points(db, variants, metrics):
-        measured[variant, number].setdefault(run, (value, point))
-    found: Values = {}
-    for (variant, index), by_run in measured.items():
-        metric = METRICS[metrics[index]]
+    measured: dict[tuple[int, str], dict[int, tuple[float | None, str]]] = defaultdict(dict)
+    for variant, run, name, value, point in read.values_with_points(db, variants, metrics):
+        measured[variant, name].setdefault(run, (value, point))
+    found: Values = defaultdict(lambda: [None] * len(metrics))
+    for (variant, name), by_run in measured.items():
+        metric = METRICS[name]
         drifts = {run: drift_of(runs[run], metric.name, point_key(json.loads(point))) for run, (value, point) in by_run.items() if value is not None}
         of_the_work = 2 * sum(drift is not None for drift in drifts.values()) > len(drifts)
         counted = [by_run[run][0] for run, drift in drifts.items() if not disturbance(runs[run], metric, None if of_the_work else drift)]
         if counted:
-            found[variant, index] = statistics.median(value for value in counted if value is not None)
+            found[variant][metrics.index(name)] = statistics.median(value for value in counted if value is not None)
     return found
 
 

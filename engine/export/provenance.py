@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from engine.comparability import of_workload
@@ -57,7 +58,12 @@ def conditions(record: Record, environments: Sequence[dict[str, Any]], commits: 
 
 def workload_hash(written: dict[str, Any]) -> str:
     """Equal where the same work was done: a hash over the workload's name and every option, those left out too. written: `workload` of a spec."""
-    return hashlib.sha256(json.dumps(of_workload(written), sort_keys=True).encode()).hexdigest()[:16]
+    return _hash_of(json.dumps(written, sort_keys=True))
+
+
+@lru_cache(maxsize=256)  # many experiments do the same work
+def _hash_of(written: str) -> str:
+    return hashlib.sha256(json.dumps(of_workload(json.loads(written)), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _fact(facts: dict[str, Any], path: tuple[str, ...]) -> Any:

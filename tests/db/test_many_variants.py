@@ -43,8 +43,10 @@ def test_outcomes_by_status(db: Engine, ids: list[str]) -> None:
 def test_values_come_as_numbers(db: Engine, ids: list[str]) -> None:
     a, _ = (row[0] for row in many_variants.variants(db, ids))
     found = many_variants.values(db, ids, METRICS)
-    assert sorted((variant, metric, value) for variant, _, _, metric, value in found) == [(a, 0, 1.0), (a, 0, 2.0), (a, 1, 5.0), (a, 1, 5.0)]
-    assert [type(value) for row in found for value in row] == [int, int, int, int, float] * 4
+    first, second = METRICS
+    assert sorted((variant, metric, value) for variant, _, _, metric, value in found) == [(a, first, 1.0), (a, first, 2.0), (a, second, 5.0), (a, second, 5.0)]
+    assert [type(value) for row in found for value in row] == [int, int, int, str, float] * 4
     with_points: Any = many_variants.values_with_points(db, [a], METRICS)
-    assert [(row[2], row[3]) for row in with_points] == [(0, 1.0), (1, 5.0), (0, 2.0), (1, 5.0)] and '"prompt_tokens": 128' in with_points[0][4]
+    assert '"prompt_tokens": 128' in with_points[0][4]
+    assert [(row[2], row[3]) for row in with_points] == [(first, 1.0), (second, 5.0), (first, 2.0), (second, 5.0)]
     assert [d[3].get("contended") for d in many_variants.disturbances(db, [a])] == [None, "others"]
