@@ -61,7 +61,7 @@ def checked(page: AppTest) -> str:
 
     assert not page.exception and charts_without_words_or_table(page) == []
     shown = texts(page)
-    assert "Traceback" not in shown and 'File "' not in shown
+    assert "Traceback" not in shown and 'File "' not in shown and "`None`" not in shown
     assert next_steps(page), shown
     return shown
 
