@@ -48,6 +48,18 @@ def test_a_new_name_is_there_at_once_and_the_old_link_works(db: Engine, experime
     assert open_page("experiment", id=experiment).title[0].value == "A better name"
 
 
+def test_of_two_with_one_name_the_link_opens_the_one_that_it_names(db: Engine, open_page: Open) -> None:
+    ids = [import_record(db, finished("One name", f"one-name-{n}"), "local") for n in (1, 2)]
+    for experiment in ids:
+        edits.change(db, [experiment], {"note": f"the note of {experiment}"})
+    listed = {row.id: row.title for row in experiments(db, Filter(q="One name")).itertuples()}
+    assert listed == dict.fromkeys(ids, "One name")
+    for experiment, other in (ids, ids[::-1]):
+        page = open_page("experiment", id=experiment)
+        assert page.title[0].value == "One name" and experiment in [c.value for c in page.code]
+        assert f"the note of {experiment}" in texts(page) and f"the note of {other}" not in texts(page)
+
+
 @pytest.mark.parametrize("bad", ["", "   ", "a\x07b"])
 def test_a_name_that_cannot_be_is_refused_and_said(db: Engine, experiment: str, open_page: Open, bad: str) -> None:
     page = opened(open_page, experiment, "edit")
