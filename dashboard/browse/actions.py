@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from dashboard import attempt, pages, permissions, store, tray, visitor, words
+from dashboard import pages, permissions, store, tray, visitor, words
 from dashboard.browse import address, data, state
 from dashboard.browse.address import MOST_CHOSEN, View
+from dashboard.new import attempt
 from db.filter import Filter
 from engine import api, edits, settings
 from engine.devices import local_devices

@@ -7,7 +7,8 @@ from typing import get_args
 
 import streamlit as st
 
-from dashboard import attempt, claims, links, pages, permissions, show, store, visitor, words
+from dashboard import claims, links, pages, permissions, show, store, visitor, words
+from dashboard.new import attempt
 from engine import api
 from engine.answers.claim_verdicts import Assessment
 from engine.answers.claim_words import claimed_text

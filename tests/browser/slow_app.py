@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from dashboard.routes import ROUTES
+from dashboard.routes.table import ROUTES
 from db import queries
 from engine.settings import REPOSITORY
 

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from dashboard import experiment_tabs, store
-from dashboard.experiment_shown import NAMES, TABS, offers
+from dashboard import store
+from dashboard.experiment import tabs
+from dashboard.experiment.shown import NAMES, TABS, offers
 from db import edits, queries
 from db.filter import Filter
 from db.listing import experiments
@@ -132,8 +133,8 @@ def test_each_tab_opens_by_its_link_and_draws_itself_only(
     db: Engine, experiment: str, open_page: Open, tab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[str] = []
-    for name, draw in list(experiment_tabs.DRAWN.items()):
-        monkeypatch.setitem(experiment_tabs.DRAWN, name, lambda shown, name=name, draw=draw: (drawn.append(name), draw(shown)))
+    for name, draw in list(tabs.DRAWN.items()):
+        monkeypatch.setitem(tabs.DRAWN, name, lambda shown, name=name, draw=draw: (drawn.append(name), draw(shown)))
     page = open_page("experiment", id=experiment, tab=tab)
     assert drawn == [tab]
     assert page.query_params.get("tab") in (([tab], tab) if tab != "summary" else (None, []))
