@@ -22,7 +22,7 @@ def main() -> None:
     _said(record, said)
     bar = st.container(horizontal=True, vertical_alignment="center")
     if not all(Status(r["status"]).ended for r in record["runs"]):
-        show.scheduler_state()
+        live.scheduler_state()
         live.follow(record["experiment"]["id"])
     shared = body.draw(record)
     with bar:  # last: only now is it known what the page shows

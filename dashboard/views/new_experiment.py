@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import show, store
+from dashboard import live, store
 from dashboard.new import attempt, draft, parts, start_from, will_run
 from engine import api
 from engine.devices import local_devices
@@ -12,7 +12,7 @@ from engine.devices import local_devices
 
 def main() -> None:
     st.title("New experiment")
-    show.scheduler_state()
+    live.scheduler_state()
     catalogue, models = store.catalogue(), api.models()
     workloads, names = catalogue["workloads"], [m["name"] for m in models]
     # the second click of a double click may arrive when the page has changed already: it is no new visit

@@ -8,7 +8,7 @@ from dashboard.routes.table import ROUTES
 from db import queries
 from engine.settings import REPOSITORY
 
-SECONDS = 1.5
+SECONDS = 1.0
 
 
 def _slowly(read):
