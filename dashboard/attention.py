@@ -6,7 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import attempt, pages, permissions, start_from, store, visitor, words
+from dashboard import pages, permissions, store, visitor, words
+from dashboard.new import attempt, start_from
 from db import open_runs
 from engine import api
 from engine.devices import local_devices

@@ -32,8 +32,9 @@ def draw(schema: Schema, prefix: str, *, columns: int = 1, problems: Mapping[str
 
     problems: {option: what is wrong with it}, said below it.
     """
-    places = st.columns(columns)
     for number, (name, field) in enumerate(_fields(schema)):
+        if number % columns == 0:  # a row at a time: a phone shows columns one below the other, and keeps the order
+            places = st.columns(columns)
         with places[number % columns]:
             _widget(name, field, f"{prefix}.{name}")
             if text := (problems or {}).get(name):

@@ -44,6 +44,19 @@ def _follow(experiment_id: str, seen: str) -> None:
     st.button("Cancel this experiment", icon=":material/cancel:", key="cancel_followed", on_click=cancel, args=(experiment_id,), **permissions.control())
 
 
+def scheduler_state() -> None:
+    """Says so where nothing will run, until something would; silent where all is well."""
+    if not store.schedulers():
+        st.fragment(run_every=EVERY_SECONDS)(_none_alive)()
+
+
+@failures.guarded
+def _none_alive() -> None:
+    if store.schedulers():
+        st.rerun()
+    st.warning(words.START_SCHEDULER, icon=":material/schedule:")
+
+
 @permissions.action
 def cancel(experiment_id: str) -> str:
     """Callback: queued runs end at once, running ones within seconds."""

@@ -1,4 +1,4 @@
-"""Small pieces that several pages draw: charts with their words, tables, badges of the scheduler's state."""
+"""Small pieces that several pages draw: charts with their words, and tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import store, words
+from dashboard import words
 from dashboard.charts.style import CONFIG
 from dashboard.pictures import Picture
 from engine.export.files import file_name, whole
@@ -68,9 +68,3 @@ def table(frame: pd.DataFrame, description: str, key: str, **options: Any) -> No
     """A table as it is: no index, an alternative text, the first column stays in view."""
     config = {frame.columns[0]: st.column_config.Column(pinned=True), **options.pop("column_config", {})}
     st.dataframe(frame, hide_index=True, alt=description, key=key, column_config=config, **options)
-
-
-def scheduler_state() -> None:
-    """Says so where nothing will run; silent where all is well."""
-    if not store.schedulers():
-        st.warning(words.START_SCHEDULER, icon=":material/schedule:")

@@ -1,4 +1,4 @@
-"""What can be done with the ticked experiments: tag, archive, compare, download. And the download of all that match."""
+"""What can be done with the ticked experiments: tag, archive, compare, run again, download. And the download of all that match."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from dashboard import pages, permissions, store, tray, words
+from dashboard import pages, permissions, store, tray, visitor, words
 from dashboard.browse import address, data, state
 from dashboard.browse.address import MOST_CHOSEN, View
+from dashboard.new import attempt
 from db.filter import Filter
-from engine import edits, settings
+from engine import api, edits, settings
+from engine.devices import local_devices
 from engine.export import experiments as exported
+from engine.planning import changes
+from engine.specs import new_id
 from engine.variant_ref import VariantRef
 
 EXPERIMENTS_FILE = "experiments.csv"
+_REQUEST = "browse_request"
+"""Of the ticked ones: a second click of a double click asks for the same experiments, not for others."""
+_REASONS = 3  # so many of those that were refused are named
 
 
 def bar(view: View) -> None:
     """The ticked experiments and what can be done with them; nothing where none is ticked."""
     if not view.chosen:
+        st.session_state.pop(_REQUEST, None)
         return
     there = store.experiments(Filter(id=view.chosen, archived="all", size=MOST_CHOSEN))
     if gone := [i for i in view.chosen if i not in set(there["id"])]:
@@ -72,7 +80,7 @@ def counted(number: int) -> str:
 
 def _organize(there: pd.DataFrame) -> None:
     ids = list(there["id"])
-    popover = st.popover("Tag, archive, CSV", icon=":material/sell:", key="browse_organize", on_change="rerun")
+    popover = st.popover("Tag, run again, archive, CSV", icon=":material/sell:", key="browse_organize", on_change="rerun")
     if not popover.open:
         return
     with popover:
@@ -82,6 +90,10 @@ def _organize(there: pd.DataFrame) -> None:
         with st.container(horizontal=True):
             for word, edit in (("Add", edits.add_tags), ("Remove", edits.remove_tags)):
                 st.button(f"{word} these tags", key=f"browse_tags_{word.lower()}", on_click=_tag, args=(ids, word, edit), **permissions.control())
+        st.divider()
+        request = st.session_state.setdefault(_REQUEST, new_id())
+        st.button(f"Run {counted(len(ids))} again", key="browse_again", icon=":material/replay:", on_click=_run_again, args=(ids, request),
+                  **permissions.control("Each becomes a new experiment of the same spec"))  # fmt: skip
         st.divider()
         st.caption("What is archived keeps its link and its results, and is in no list unless one asks for the archive.")
         with st.container(horizontal=True):
@@ -102,6 +114,25 @@ def _tag(ids: list[str], word: str, edit: Callable[..., int]) -> str:
 def _archive(ids: list[str], archived: bool) -> str:
     number = edits.set_archived(permissions.database(), ids, archived)
     return f"{counted(number)} {'archived; links to them go on working' if archived else 'taken out of the archive'}"
+
+
+@permissions.action
+def _run_again(ids: list[str], request: str) -> str:
+    devices, queued, refused = attempt.offered(store.schedulers(), local_devices()), 0, []
+    for experiment_id in ids:
+        record = store.record(experiment_id)
+        if record is None:  # deleted meanwhile; the list says so
+            continue
+        try:
+            spec = changes.changed(record, "again")
+            api.submit(permissions.database(), spec, request_key=f"{request}{experiment_id}", devices=devices, owner=visitor.name())
+            queued += 1
+        except ValueError as error:
+            refused.append(f"{record['experiment']['title']}: {error}")
+    _untick()
+    if refused:
+        raise ValueError("; ".join([f"{counted(queued)} queued again, {len(refused)} not", *refused[:_REASONS]]))
+    return f"{counted(queued)} queued again"
 
 
 def _untick() -> None:

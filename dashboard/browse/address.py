@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from dashboard.endpoints import Parameter
+from dashboard.routes.endpoints import Parameter
 from db.filter import ARCHIVE, FACETS, PAGE_SIZE, SORTS, SOURCES, STATES, Filter
 
 SEARCH_CHARACTERS = 200

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import words
+from dashboard import visitor, words
 from dashboard.browse import address, state
 from dashboard.browse.address import View
 from db.filter import ARCHIVE, FACETS, SOURCES, STATES
@@ -39,7 +39,7 @@ def sidebar(view: View, found: Facets) -> None:
 
 
 def search(view: View) -> None:
-    """The search field, the button for what is finished, and the one that drops all filters."""
+    """The search field, the buttons for what is finished and what is mine, and the one that drops all filters."""
     wanted, number = view.filter, len(address.active(view.filter))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.session_state.get("browse_q", "").strip() != wanted.q.strip():  # a space at the end is being typed: the next word follows
@@ -47,6 +47,9 @@ def search(view: View) -> None:
         st.text_input("Search", key="browse_q", type="search", live="300ms", max_chars=address.SEARCH_CHARACTERS,
                       placeholder="Title, model, id or note", on_change=_search)  # fmt: skip
         st.button("Finished only", key="browse_finished", icon=":material/check:", on_click=_finished, disabled=wanted.status == ("finished",))
+        if (me := visitor.name()) is not None:
+            st.button("Mine", key="browse_mine", icon=":material/person:", on_click=_mine, args=(me,), disabled=wanted.owner == (me,),
+                      help=f"What {words.escape(me)} started")  # fmt: skip
         st.button(f"Clear all ({number})", key="browse_clear", icon=":material/filter_alt_off:", on_click=clear, disabled=not number)
 
 
@@ -129,6 +132,10 @@ def _search() -> None:
 
 def _finished() -> None:
     state.change(status=("finished",))
+
+
+def _mine(me: str) -> None:
+    state.change(owner=(me,))
 
 
 def _choose(name: str) -> None:

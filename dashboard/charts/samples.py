@@ -101,8 +101,9 @@ def describe(frame: pd.DataFrame) -> str:
     if frame.empty:
         return "No samples yet."
     counted, left_out = frame[frame["counted"]], int((~frame["counted"] & ~frame["warmup"]).sum())
+    rounds = counted["round"].nunique()
     return (
-        f"{len(counted)} samples of {counted['variant'].nunique()} variants in {counted['round'].nunique()} rounds count; "
+        f"{len(counted)} samples of {counted['variant'].nunique()} variants in {rounds} round{'s' * (rounds != 1)} count; "
         f"{int(frame['warmup'].sum())} warm-up samples{f' and {left_out} of rounds that were left out' if left_out else ''} do not. "
         "Lines within a strip are rounds, first on top; the long mark is the median of the counted samples."
     )

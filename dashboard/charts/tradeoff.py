@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.charts import labels
 from dashboard.charts.style import (
     Look,
     Scale,
@@ -77,15 +78,15 @@ def tradeoff(
     figure = go.Figure()
     for _, rows in drawn.groupby("alike") if choices.front else ():
         _front(figure, rows, scales, x, colours)
-    # neighbours have their names on different sides
-    drawn = drawn.assign(side=(drawn["x"].rank(method="first").astype(int) % 2).map({1: "top center", 0: "bottom center"}))
+    for axis, name, s in (("x", x, scales[0]), ("y", y, scales[1])):
+        _axis(figure, axis, drawn, s, from_zero=metric(name).kind == "memory", end=ends[axis])
+    drawn = _named(figure, drawn, scales, all_of_them=len(points) <= _NAMED)
     for style, rows in _groups(drawn, families, choices.groups, colours):
-        _marks(figure, rows, scales, (x, y), style, colours, beside or {}, named=len(points) <= _NAMED)
+        _marks(figure, rows, scales, (x, y), style, colours, beside or {})
     height = HEIGHT + STRIP_ROW * len(missing)
     finish(figure, colours, height)
     for axis, name, s in (("x", x, scales[0]), ("y", y, scales[1])):
         end = ends[axis]
-        _axis(figure, axis, drawn, s, from_zero=metric(name).kind == "memory", end=end)
         if end is not None:
             limit_line(figure, end * s.factor, f"{value_text(name, end)} in the device", colours, axis=axis, log=s.log)
     for axis, s in zip("xy", scales, strict=True):
@@ -152,14 +153,23 @@ def _groups(
     return [g for g in result if len(g[1])]
 
 
+def _named(figure: go.Figure, drawn: pd.DataFrame, scales: tuple[Scale, Scale], *, all_of_them: bool) -> pd.DataFrame:
+    """With the name that stands at each mark, and its side."""
+    shown = [chart_text(r.variant, 26) if all_of_them or r.on_front else "" for r in drawn.itertuples()]
+    if not shown:
+        return drawn.assign(shown=shown, side=[])
+    x = labels.pixels(drawn["x"] * scales[0].factor, figure.layout.xaxis, labels.WIDTH)
+    y = labels.pixels(drawn["y"] * scales[1].factor, figure.layout.yaxis, labels.HEIGHT)
+    return drawn.assign(shown=shown, side=labels.sides(x, y, shown))
+
+
 def _marks(
     figure: go.Figure, rows: pd.DataFrame, scales: tuple[Scale, Scale], names: tuple[str, str], style: Look, colours: Theme,
-    beside: Mapping[str, str], *, named: bool,
+    beside: Mapping[str, str],
 ) -> None:  # fmt: skip
-    shown = [chart_text(r.variant, 26) if named or r.on_front else "" for r in rows.itertuples()]
     figure.add_trace(go.Scatter(
         x=rows["x"] * scales[0].factor, y=rows["y"] * scales[1].factor, name=chart_text(style.label), mode="markers+text",
-        text=shown, textposition=list(rows["side"]), textfont=dict(size=12, color=colours.text), cliponaxis=False,
+        text=list(rows["shown"]), textposition=list(rows["side"]), textfont=dict(size=12, color=colours.text), cliponaxis=False,
         marker=dict(color=style.colour, symbol=symbols(style.symbol, rows["rounds"], rows["imported"]), size=12,
                     line=dict(width=[2 if n == 1 else 1 for n in rows["rounds"]], color=colours.background)),
         error_x=interval_bars(rows, "x", "x_low", "x_high", scales[0].factor, style.colour),

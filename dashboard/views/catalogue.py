@@ -16,7 +16,8 @@ def main() -> None:
         asked = links.text(st.query_params, kind)
         row = next((r for r in known if r["name"] == asked), None)
         if row is not None:
-            catalogue_cards.technique(row) if kind == "technique" else catalogue_cards.workload(row)
+            draw = catalogue_cards.technique if kind == "technique" else catalogue_cards.workload
+            draw(row)
             return
         if asked is not None:
             st.warning(words.escape(f"The link asked for the {kind} {asked}, which is not here."))

@@ -7,7 +7,8 @@ from typing import get_args
 
 import streamlit as st
 
-from dashboard import attempt, claims, links, pages, permissions, show, store, visitor, words
+from dashboard import claims, links, live, pages, permissions, show, store, visitor, words
+from dashboard.new import attempt
 from engine import api
 from engine.answers.claim_verdicts import Assessment
 from engine.answers.claim_words import claimed_text
@@ -81,7 +82,7 @@ def _settle(a: Assessment) -> None:
     if spec is None:
         st.caption(words.escape(f"No experiment settles it: {a.reason}."))
         return
-    show.scheduler_state()
+    live.scheduler_state()
     devices = attempt.offered(store.schedulers(), local_devices())
     problem = obstacle(spec, devices)
     arrived = st.session_state.get("page_before") != "claims"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import experiment_actions, experiment_body, links, live, pages, share, show, store, tray, words
+from dashboard import links, live, pages, share, show, store, tray, words
+from dashboard.experiment import actions, body
 from engine.measurement import Status
 from engine.record import Record
 
@@ -17,20 +18,20 @@ def main() -> None:
     if record is None or said is None:
         _missing(wanted)
         return
-    experiment_body.header(record)
+    body.header(record)
     _said(record, said)
     bar = st.container(horizontal=True, vertical_alignment="center")
     if not all(Status(r["status"]).ended for r in record["runs"]):
-        show.scheduler_state()
+        live.scheduler_state()
         live.follow(record["experiment"]["id"])
-    shared = experiment_body.draw(record)
+    shared = body.draw(record)
     with bar:  # last: only now is it known what the page shows
         tray.offer(record["experiment"]["id"], [v["name"] for v in record["variants"]])
         share.dialog(shared)
-        experiment_actions.buttons(record, said)
+        actions.buttons(record, said)
 
 
-def _said(record: Record, said: experiment_actions.Said) -> None:
+def _said(record: Record, said: actions.Said) -> None:
     """Its id to copy, whose it is, tags, note."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.code(record["experiment"]["id"], language=None, width="content")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import attempt, draft, form_parts, show, start_from, store, will_run
+from dashboard import live, store
+from dashboard.new import attempt, draft, parts, start_from, will_run
 from engine import api
 from engine.devices import local_devices
 
 
 def main() -> None:
     st.title("New experiment")
-    show.scheduler_state()
+    live.scheduler_state()
     catalogue, models = store.catalogue(), api.models()
     workloads, names = catalogue["workloads"], [m["name"] for m in models]
     # the second click of a double click may arrive when the page has changed already: it is no new visit
@@ -24,15 +25,15 @@ def main() -> None:
     start_from.choose(workloads, names)
     start_from.banner(made.spec)
     st.text_input("Title", key="new_title", max_chars=200, persist_state="session")
-    form_parts.problem(made, "title")
+    parts.problem(made, "title")
     st.header("Model and device", divider="gray")
-    form_parts.model(models, made)
-    form_parts.device(devices, made)
+    parts.model(models, made)
+    parts.device(devices, made)
     st.header("Workload", divider="gray")
-    form_parts.workload(workloads, made)
+    parts.workload(workloads, made)
     st.header("Variants", divider="gray")
-    form_parts.techniques(catalogue["techniques"], attempt.reasons(st.session_state["new_device"], schedulers, catalogue["techniques"], workloads))
-    form_parts.baseline(made)
+    parts.techniques(catalogue["techniques"], attempt.reasons(st.session_state["new_device"], schedulers, catalogue["techniques"], workloads))
+    parts.baseline(made)
     st.header("What will run", divider="gray")
     will_run.section(made, devices, key)
 

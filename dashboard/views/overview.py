@@ -14,7 +14,7 @@ from engine.decisive import decisive
 def main() -> None:
     st.title("LLM Trade-off Lab")
     st.markdown("Which optimization for this model on this machine, and what does it cost in quality? Measured, not quoted.")
-    show.scheduler_state()
+    live.scheduler_state()
     recent = store.experiments(Filter(size=20))
     listed = store.with_results()
     if (listed["source"] == "reference").all():

@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import draft, pages, planning, show, store, words
+from dashboard import pages, planning, show, store, words
 from dashboard.charts import plan
+from dashboard.new import draft
 from engine import api
 from engine.modelspec import NO_MODEL
 from engine.planning import gpus

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import first_run, show, store
+from dashboard import first_run, live, store
 
 
 def main() -> None:
     st.title("Get started")
-    show.scheduler_state()
+    live.scheduler_state()
     first_run.cards(store.with_results(), machine=False)
     st.header("This machine", divider="gray")
     first_run.environment_check()

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard import address, experiment_body, frozen, links, pages, share, store, words
+from dashboard import address, frozen, links, pages, share, store, words
 from dashboard.browse import kept
-from dashboard.comparing import body
+from dashboard.comparing import body as comparison
+from dashboard.experiment import body as experiment
 from engine.snapshot import Snapshot, TamperedError
 
 
@@ -49,9 +50,9 @@ def _experiment(snapshot: Snapshot) -> None:
     (experiment_id,) = snapshot.records
     record = store.record(experiment_id)
     assert record is not None
-    experiment_body.header(record)
+    experiment.header(record)
     bar = st.container(horizontal=True)
-    shared = experiment_body.draw(record)
+    shared = experiment.draw(record)
     with bar:
         share.dialog(shared)
     pages.link("experiment", "The experiment as it is now", {"id": experiment_id})
@@ -63,7 +64,7 @@ def _experiments(snapshot: Snapshot) -> None:
     pages.link("experiments", "The list as it is now", dict(snapshot.params))
 
 
-_DRAWN: dict[str, Callable[[Snapshot], None]] = {"experiment": _experiment, "compare": body.frozen, "experiments": _experiments}
+_DRAWN: dict[str, Callable[[Snapshot], None]] = {"experiment": _experiment, "compare": comparison.frozen, "experiments": _experiments}
 
 if __name__ == "__main__":
     main()

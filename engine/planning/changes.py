@@ -84,7 +84,7 @@ def _titled(title: str, what: str) -> str:
 
 
 CHANGES: dict[str, Callable[[Record, Data], Data]] = {
-    "failed": _failed, "verdict": _more_rounds, "smaller": _smaller, "longer": _longer,
+    "again": lambda _, data: data, "failed": _failed, "verdict": _more_rounds, "smaller": _smaller, "longer": _longer,
 }  # fmt: skip
 
 

@@ -68,21 +68,26 @@ def _statements() -> Iterator[Figure]:
 _CHART = "() => document.querySelector('[data-testid=stPlotlyChart] .plot-container') ? 'there' : ''"
 _HEADING = "() => [...document.querySelectorAll('h1, h3')].map(e => e.innerText).join('|')"
 _COMPARED = 12
+_TO_COMPARE = "() => [...document.querySelectorAll('a')].find(e => e.innerText.includes('Compare (')).click()"
+_VERDICTS = f"() => [...document.querySelectorAll('h2')].some(e => e.innerText === 'Verdicts') && ({PIXELS})() ? 'there' : 'not yet'"
 
 
 def compare(lab: Lab) -> Iterator[Figure]:
     """Compare of 12 variants of 12 experiments, and of one: its first paint, its tables, its chart, then another tab and another baseline."""
     lab.open(lab.page(), _compared(0, _COMPARED), _CHART)
     for name, start, each in (("of 12 experiments", 100, _COMPARED), ("of one experiment", 100, 1)):
-        painted, rows, charts = [], [], []
+        painted, rows, charts, clicked = [], [], [], []
         for turn in range(TIMES):  # other experiments every time: the server has none of them ready
             page, path = lab.page(), _compared(start + turn * _COMPARED, each)
             lab.open(page, "/claims", _HEADING)  # the program is in the browser's cache, as it is on a second visit
             rows.append(lab.open(page, path, PIXELS))
             painted.append(lab.first_paint(page))
             charts.append(lab.open(page, path, _CHART))
+            lab.open(page, _compared(start + 500 + turn * _COMPARED, each).replace("/compare", "/experiments"), PIXELS)
+            clicked.append(lab.click(page, _TO_COMPARE, _VERDICTS))
         yield Figure(f"compare, 12 variants {name}: first paint", statistics.median(painted), "s", 2.0)
-        yield Figure(f"compare, 12 variants {name}: verdicts in sight", statistics.median(rows), "s", 2.0)
+        yield Figure(f"compare, 12 variants {name}: verdicts, by a link in a new window", statistics.median(rows), "s", 2.0)
+        yield Figure(f"compare, 12 variants {name}: verdicts, by a click in the list", statistics.median(clicked), "s", 2.0)
         yield Figure(f"compare, 12 variants {name}: chart in sight, read before", statistics.median(charts), "s")
     tab = "() => [...document.querySelectorAll('[role=tab]')][1].click()"
     yield Figure("compare: another tab", statistics.median(_again(lab, page, path, tab) for _ in range(TIMES)), "s")

@@ -36,15 +36,21 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def shown_by(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Serves the project's reference results by an app, a file of the repository; returns the address."""
+def shown_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with the project's reference results, and no scheduler."""
     data = tmp_path_factory.mktemp("shown")
     db = connect(f"sqlite:///{data / 'lab.db'}")
     migrate(db)
     assert import_references(db) == []
     db.dispose()
+    return data
+
+
+@pytest.fixture(scope="session")
+def shown_by(shown_data: Path) -> Iterator[Start]:
+    """Serves it by an app, a file of the repository; returns the address."""
     environment = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "LAB_MODELS", "HOST", "PUBLIC_BASE_URL", "LAB_READ_ONLY")}
-    environment |= {"LAB_DATA": str(data), "LAB_LOCKS": str(data / "locks")}
+    environment |= {"LAB_DATA": str(shown_data), "LAB_LOCKS": str(shown_data / "locks")}
     processes: list[subprocess.Popen[bytes]] = []
 
     def started(app: str = APP) -> str:

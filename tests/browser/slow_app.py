@@ -4,11 +4,11 @@ import time
 
 import streamlit as st
 
-from dashboard.routes import ROUTES
+from dashboard.routes.table import ROUTES
 from db import queries
 from engine.settings import REPOSITORY
 
-SECONDS = 1.5
+SECONDS = 1.0
 
 
 def _slowly(read):

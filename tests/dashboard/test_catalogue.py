@@ -45,6 +45,7 @@ def test_every_technique_has_a_page(db: Engine, open_page: Open, name: str) -> N
     options = [f.value for f in page.dataframe if "Option" in f.value]
     assert [list(f["Option"]) for f in options] == ([list(cls.model_fields)] if cls.model_fields else [])
     assert "How it works" in shown, "the project's own all have an explanation"
+    assert "`None`" not in shown, "Streamlit shows what a line is worth, unless it is told not to"
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from dashboard.chart_choice import named
+from dashboard.experiment.chart_choice import named
 from db.records import import_record
 from engine.decisive import Decisive
 from engine.registry import discover

@@ -13,7 +13,7 @@ from engine.settings import REPOSITORY
 
 DASHBOARD = REPOSITORY / "dashboard"
 FILES = sorted(DASHBOARD.rglob("*.py"))
-CHARTS = [p for p in sorted((DASHBOARD / "charts").glob("*.py")) if p.name not in ("__init__.py", "style.py")]
+CHARTS = [p for p in sorted((DASHBOARD / "charts").glob("*.py")) if p.name not in ("__init__.py", "style.py", "labels.py")]
 COLOUR = re.compile(r"#[0-9a-fA-F]{3}(?:[0-9a-fA-F]{1,5})?|(?:rgb|hsl|hsv|oklch)a?\(.*", re.DOTALL)
 COLOUR_ARGUMENT = re.compile(r"(?:\w*_)?(?:b|fill|font|fg|line|paper_bg|plot_bg|title_font_|grid)?colou?r")
 OF_STREAMLIT = {"normal", "inverse", "off", "auto"}

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dashboard.routes import ROUTES
+from dashboard.routes.table import ROUTES
 from db import queue
 from engine import settings
 from engine.export.files import whole

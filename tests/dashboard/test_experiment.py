@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from dashboard import experiment_tabs, store
-from dashboard.experiment_shown import NAMES, TABS, offers
+from dashboard import store
+from dashboard.experiment import tabs
+from dashboard.experiment.shown import NAMES, TABS, offers
 from db import edits, queries
 from db.filter import Filter
 from db.listing import experiments
@@ -46,6 +47,18 @@ def test_a_new_name_is_there_at_once_and_the_old_link_works(db: Engine, experime
     assert page.title[0].value == "A better name"
     assert "Renamed to A better name. Its links stay as they are." in texts(page)
     assert open_page("experiment", id=experiment).title[0].value == "A better name"
+
+
+def test_of_two_with_one_name_the_link_opens_the_one_that_it_names(db: Engine, open_page: Open) -> None:
+    ids = [import_record(db, finished("One name", f"one-name-{n}"), "local") for n in (1, 2)]
+    for experiment in ids:
+        edits.change(db, [experiment], {"note": f"the note of {experiment}"})
+    listed = {row.id: row.title for row in experiments(db, Filter(q="One name")).itertuples()}
+    assert listed == dict.fromkeys(ids, "One name")
+    for experiment, other in (ids, ids[::-1]):
+        page = open_page("experiment", id=experiment)
+        assert page.title[0].value == "One name" and experiment in [c.value for c in page.code]
+        assert f"the note of {experiment}" in texts(page) and f"the note of {other}" not in texts(page)
 
 
 @pytest.mark.parametrize("bad", ["", "   ", "a\x07b"])
@@ -120,8 +133,8 @@ def test_each_tab_opens_by_its_link_and_draws_itself_only(
     db: Engine, experiment: str, open_page: Open, tab: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[str] = []
-    for name, draw in list(experiment_tabs.DRAWN.items()):
-        monkeypatch.setitem(experiment_tabs.DRAWN, name, lambda shown, name=name, draw=draw: (drawn.append(name), draw(shown)))
+    for name, draw in list(tabs.DRAWN.items()):
+        monkeypatch.setitem(tabs.DRAWN, name, lambda shown, name=name, draw=draw: (drawn.append(name), draw(shown)))
     page = open_page("experiment", id=experiment, tab=tab)
     assert drawn == [tab]
     assert page.query_params.get("tab") in (([tab], tab) if tab != "summary" else (None, []))

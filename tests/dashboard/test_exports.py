@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 
 from dashboard import exports, frozen
 from dashboard.report.formats import FORMATS
-from dashboard.routes import ROUTES
+from dashboard.routes.table import ROUTES
 from db import queries, queue
 from engine.analysis import rows
 from engine.export.package import count_rows

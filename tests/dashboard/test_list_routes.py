@@ -14,10 +14,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dashboard import openapi
 from dashboard.app import app
 from dashboard.browse.address import GRAMMAR
-from dashboard.routes import ENDPOINTS, ROUTES
+from dashboard.routes import openapi
+from dashboard.routes.table import ENDPOINTS, ROUTES
 from db import edits, listing
 from db.records import import_record
 from engine.export.experiments import COLUMNS as EXPORTED

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dashboard.routes import ROUTES
+from dashboard.routes.table import ROUTES
 from db import listing
 from db.filter import Filter
 from db.records import import_record

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from sqlalchemy import Engine
 
 from db import edits, listing, queries, queue
@@ -28,6 +30,21 @@ def test_changes_are_stored_and_counted(db: Engine) -> None:
     assert edits.remove_tags(db, [one, other], ["a", "never"]) == 2
     assert said(db, one)["tags"] == ["b"]
     assert edits.current(db, "gone") is None
+
+
+def test_many_who_rename_tag_and_cancel_at_once_wait_for_each_other(db: Engine) -> None:
+    experiment = enqueue(db, runs=3)
+
+    def work(number: int) -> None:
+        edits.change(db, [experiment], {"title": f"name {number}"})
+        edits.add_tags(db, [experiment], [f"tag {number}"])
+        queue.cancel_experiment(db, experiment)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(24)))  # raises what any of them raised: "database is locked", a deadlock
+    found = said(db, experiment)
+    assert found["tags"] == sorted(f"tag {n}" for n in range(24)) and found["edits"] == 48 and str(found["title"]).startswith("name ")
+    assert {run["status"] for run in queries.record(db, experiment)["runs"]} == {"cancelled"}  # type: ignore[index]
 
 
 def test_an_edit_changes_the_token_of_its_experiment_alone(db: Engine) -> None:

@@ -11,9 +11,10 @@ from sqlalchemy import Engine
 
 from dashboard.browse import actions, table
 from dashboard.browse.address import MOST_CHOSEN
-from db import queue
+from db import listing, queue
 from db.edits import current
 from db.filter import Filter
+from db.records import import_record
 from tests.dashboard.browse.listed import (
     Ids,
     open_list,
@@ -25,7 +26,9 @@ from tests.dashboard.browse.listed import (
     ticked,
     titles,
 )
-from tests.dashboard.conftest import texts
+from tests.dashboard.conftest import classified, texts
+
+ME = "test@example.com"  # who has signed in, to AppTest
 
 
 def test_an_experiment_that_comes_in_moves_neither_rows_nor_ticks(db: Engine, three: Ids) -> None:
@@ -78,10 +81,35 @@ def test_the_ticked_are_tagged_archived_and_compared(db: Engine, three: Ids) -> 
     assert titles(page) == ["new", "mid", "old"]
 
 
+def test_the_ticked_are_run_again_and_what_cannot_is_said(db: Engine, three: Ids) -> None:
+    import_record(db, classified(), "imported")
+    page = open_list(chosen=f"{three['mid']},{three['new']},{classified()['experiment']['id']}")
+    assert page.button(key="browse_again").label == "Run 3 experiments again"
+    request = page.session_state["browse_request"]
+    page.button(key="browse_again").click().run()
+    assert "2 experiments queued again, 1 not; A classifier: " in texts(page).replace("\\", "") and "chosen" not in said(page)
+    assert "browse_request" not in page.session_state
+    rerun(page).button(key="browse_refresh").click().run()
+    assert [titles(page).count(t) for t in ("mid", "new", "old", "A classifier")] == [2, 2, 1, 1]
+    mids = listing.experiments(db, Filter(q="mid"))
+    assert set(mids["owner"]) == {"ada", ME}, "whoever asks for it again has it"
+    again = open_list(chosen=three["mid"])
+    again.session_state["browse_request"] = request
+    again.button(key="browse_again").click().run()
+    assert titles(again).count("mid") == 2, "the second click of a double click is the same request"
+
+
+def test_mine(db: Engine, three: Ids) -> None:
+    set_row(db, three["mid"], owner=ME)
+    page = open_list()
+    page.button(key="browse_mine").click().run()
+    assert titles(page) == ["mid"] and said(page) == {"owner": ME} and page.button(key="browse_mine").disabled
+
+
 def test_a_read_only_page_shows_and_downloads_but_changes_nothing(three: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_READ_ONLY", "1")
     page = open_list(chosen=three["old"])
-    for key in ("browse_archive", "browse_tags_add", "browse_tags_remove"):
+    for key in ("browse_archive", "browse_tags_add", "browse_tags_remove", "browse_again"):
         assert page.button(key=key).disabled
     assert not page.button(key="browse_compare").disabled and titles(page) == ["new", "mid", "old"]
 

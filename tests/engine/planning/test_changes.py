@@ -83,7 +83,7 @@ def test_where_nothing_can_be_halved_it_says_so() -> None:
 
 
 def test_a_change_that_is_not_known_is_named() -> None:
-    with pytest.raises(ValueError, match="change: 'rm -rf' is not known; there is failed, verdict, smaller, longer"):
+    with pytest.raises(ValueError, match="change: 'rm -rf' is not known; there is again, failed, verdict, smaller, longer"):
         changed(made({}), "rm -rf")
 
 

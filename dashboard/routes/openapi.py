@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dashboard.endpoints import ERRORS, Endpoint, Parameter, answer_json
+from dashboard.routes.endpoints import ERRORS, Endpoint, Parameter, answer_json
 
 PATH = "/api/v1/openapi.json"
 _IN_PATH = re.compile(r"{(\w+)}")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from dashboard import links
-from dashboard.endpoints import NO_STORE, Endpoint, Parameter, answer_json
+from dashboard.routes.endpoints import NO_STORE, Endpoint, Parameter, answer_json
 from engine import settings, variant_ref
 from engine.export.comparison import compared
 from engine.export.files import file_name

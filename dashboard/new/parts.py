@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import draft, forms, pages, words
-from dashboard.attempt import Attempt
+from dashboard import forms, pages, words
+from dashboard.new import draft
+from dashboard.new.attempt import Attempt
 from engine import settings
 from engine.devices import Device
 from engine.footprint import BYTES

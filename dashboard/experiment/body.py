@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import controls, importing, links, results, share, show, store, words
-from dashboard.experiment_shown import NAMES, OWNER, TABS, shown
-from dashboard.experiment_tabs import DRAWN
+from dashboard.experiment.shown import NAMES, OWNER, TABS, shown
+from dashboard.experiment.tabs import DRAWN
 from dashboard.report import markdown
 from engine.catalogue import BUNDLED, SHAPES
 from engine.record import Record, imported_from

@@ -1,6 +1,6 @@
 """What pressing Run would start: the draft as a checked spec or what is wrong with it by field, its runs and time, what can be chosen.
 
-Reads the draft (dashboard/draft.py) and draws nothing.
+Reads the draft (draft.py) and draws nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard import forms
-from dashboard.draft import AS_STORED, Row, model_name, ticked, workload_key
+from dashboard.new.draft import AS_STORED, Row, model_name, ticked, workload_key
 from engine import api
 from engine.devices import Device, local_devices
 from engine.modelspec import ModelSpec

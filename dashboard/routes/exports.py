@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from dashboard import links
-from dashboard.endpoints import NO_STORE, Endpoint, Parameter, answer_json
 from dashboard.report.formats import FORMATS
+from dashboard.routes.endpoints import NO_STORE, Endpoint, Parameter, answer_json
 from db import queries
 from engine import settings
 from engine.export.files import FileFormat, Source, file_name

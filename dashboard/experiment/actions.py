@@ -9,7 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import attempt, attention, pages, permissions, start_from, store, words
+from dashboard import attention, pages, permissions, store, words
+from dashboard.new import attempt, start_from
 from db import queue
 from engine import edits, host
 from engine.comparability import in_words

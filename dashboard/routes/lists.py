@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from dashboard.browse import address
-from dashboard.endpoints import NO_STORE, Endpoint, Parameter, answer_json
+from dashboard.routes.endpoints import NO_STORE, Endpoint, Parameter, answer_json
 from db import listing
 from db.filter import Filter
 from engine import settings

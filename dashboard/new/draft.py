@@ -1,6 +1,6 @@
 """The experiment that is being written and not sent yet, in st.session_state: filled, and changed by the form's callbacks.
 
-Knows no widget. What it would start is dashboard/attempt.py.
+Knows no widget. What it would start is attempt.py.
 """
 
 from __future__ import annotations

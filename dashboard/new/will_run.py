@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import attempt, draft, pages, permissions, store, visitor, words
+from dashboard import pages, permissions, store, visitor, words
+from dashboard.new import attempt, draft
 from engine import api
 from engine.devices import Device
 from engine.planning import guard

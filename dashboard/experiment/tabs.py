@@ -6,23 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard import (
-    chart_choice,
-    details,
-    experiment_actions,
-    exports,
-    pictures,
-    predicted,
-    profiles,
-    results,
-    show,
-    store,
-    tables,
-    training,
-    why,
-    words,
-)
-from dashboard.experiment_shown import Shown
+from dashboard import exports, pictures, results, show, store, tables, why, words
+from dashboard.experiment import actions, chart_choice, details, predicted, profiles, training
+from dashboard.experiment.shown import Shown
 from engine.metrics import METRICS
 
 
@@ -89,7 +75,7 @@ def configuration(shown: Shown) -> None:
     st.header("Workload", divider="gray")
     details.workload(shown.record)
     st.header("As a file", divider="gray")
-    experiment_actions.reproduction(shown.record)
+    actions.reproduction(shown.record)
 
 
 def environment(shown: Shown) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import draft, links, pages, store, words
+from dashboard import links, pages, store, words
+from dashboard.new import draft
 from engine.planning.changes import CHANGES, changed
 from engine.presets import parse_spec, preset_names
 from engine.specs import ExperimentSpec

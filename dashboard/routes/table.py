@@ -1,4 +1,4 @@
-"""HTTP routes beside the pages, for other programs: health, lists, the files of export_routes.py, and their description. They only read.
+"""HTTP routes beside the pages, for other programs: health, lists, the files of exports.py, and their description. They only read.
 
 The functions are synchronous, so that a slow query takes a thread and not the event loop.
 """
@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dashboard import compare_routes, export_routes, list_routes, openapi
-from dashboard.endpoints import Endpoint, answer_json
+from dashboard.routes import compare, exports, lists, openapi
+from dashboard.routes.endpoints import Endpoint, answer_json
 from db import queries
 from engine import settings
 
@@ -39,9 +39,9 @@ def _database() -> Engine:
 _OTHERS = (
     Endpoint("/api/v1/health", health, "Whether the database answers, and how many schedulers are alive.",
              {"application/json": "status, schedulers, experiments"}),
-    *list_routes.ENDPOINTS,
-    *export_routes.ENDPOINTS,
-    *compare_routes.ENDPOINTS,
+    *lists.ENDPOINTS,
+    *exports.ENDPOINTS,
+    *compare.ENDPOINTS,
 )  # fmt: skip
 ENDPOINTS = (*_OTHERS, openapi.endpoint(_OTHERS))
 ROUTES = [endpoint.route() for endpoint in ENDPOINTS]

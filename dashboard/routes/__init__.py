@@ -1,0 +1,1 @@
+"""What is served to other programs beside the pages, and its description."""
