@@ -28,10 +28,20 @@ _USERS_DATA = data_dir()  # read before any test moves it: the bundled models ar
 
 @pytest.fixture(scope="session")
 def tiny_model_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds one local model, `tiny`; made in a child so that the tests' own process stays free of torch."""
+    """A folder that holds one local model, `tiny`."""
     root = tmp_path_factory.mktemp("models")
-    subprocess.run([sys.executable, "-m", "tests.tiny_model", str(root / "tiny")], check=True, cwd=REPOSITORY, capture_output=True)
+    make_tiny(root / "tiny", "llama")
     return root
+
+
+def make_tiny(folder: Path, model_type: str) -> None:
+    """Made in a child so that the tests' own process stays free of torch; at once where the file of this test has imported it."""
+    if "torch" in sys.modules:
+        from tests.tiny_model import make
+
+        make(folder, model_type)
+    else:
+        subprocess.run([sys.executable, "-m", "tests.tiny_model", str(folder), model_type], check=True, cwd=REPOSITORY, capture_output=True)
 
 
 @pytest.fixture(scope="session")

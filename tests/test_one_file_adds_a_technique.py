@@ -131,12 +131,9 @@ def test_catalogue_run_and_csv_know_it(copy: Path) -> None:
     assert any(r["variant"] == "sparkle(shine=4)" and r["metric"] == "decode_tokens_per_second" and float(r["value"]) > 0 for r in table)
 
 
-def test_form_and_legend_know_it(copy: Path) -> None:
-    python(copy, "-c", FORM)
-
-
-def test_the_catalogue_has_it_with_its_explanation(copy: Path) -> None:
-    python(copy, "-c", CATALOGUE)
+def test_form_legend_and_catalogue_with_its_explanation_know_it(copy: Path) -> None:
+    """One process looks at both pages: the line that fails is in what it says."""
+    python(copy, "-c", FORM + CATALOGUE)
 
 
 def test_the_contract_test_takes_it_in(copy: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 
-def make(directory: Path, model_type: str = "llama") -> Path:
-    """A 2-layer model with random weights (seed 0), byte-level tokenizer of 300 tokens, safetensors float32."""
+def make(directory: Path, model_type: str = "llama", **changes: int) -> Path:
+    """A 2-layer model with random weights (seed 0), byte-level tokenizer of 300 tokens, safetensors float32. changes: of its sizes."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 
@@ -23,7 +23,7 @@ def make(directory: Path, model_type: str = "llama") -> Path:
     }[model_type]
     positions = {"llama": {"max_position_embeddings": 512}, "gpt2": {"n_positions": 512},
                  "bert": {"max_position_embeddings": 512}}[model_type]
-    config = AutoConfig.for_model(model_type, vocab_size=300, bos_token_id=0, eos_token_id=1, pad_token_id=1, **small, **positions)
+    config = AutoConfig.for_model(model_type, vocab_size=300, bos_token_id=0, eos_token_id=1, pad_token_id=1, **small | positions | changes)
     torch.manual_seed(0)
     auto = AutoModelForSequenceClassification if model_type == "bert" else AutoModelForCausalLM
     auto.from_config(config, dtype=torch.float32).save_pretrained(directory)

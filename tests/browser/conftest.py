@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from db.session import connect, migrate
 from engine.references import import_references
@@ -22,6 +22,7 @@ from engine.settings import REPOSITORY
 
 Start = Callable[..., str]
 APP = "dashboard/app.py"
+expect.set_options(timeout=30_000)  # what is waited for comes at once on a fast machine
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +63,7 @@ def shown_by(shown_data: Path) -> Iterator[Start]:
     for process in processes:
         process.terminate()
     for process in processes:
-        process.wait(30)
+        process.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +100,7 @@ def start(own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     for process in processes:
         process.terminate()
     for process in processes:
-        process.wait(30)
+        process.wait(60)
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def lab(start: Start, tiny_model_root: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _wait_for(address: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while True:
         try:
             urllib.request.urlopen(address).close()

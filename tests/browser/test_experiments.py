@@ -55,7 +55,7 @@ def test_ticks_keep_to_their_experiments_and_the_address_to_what_is_shown(start:
     assert ticked(page) == chosen
 
     api.submit(db, parse_spec({"title": "came in meanwhile", "model": "tiny-llama", "variants": ["bfloat16"]}))
-    expect(page.get_by_role("button", name="1 new experiment · Refresh")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("button", name="1 new experiment · Refresh")).to_be_visible(timeout=60_000)
     assert titles(page) == before and ticked(page) == chosen, "nothing moves by itself"
     page.get_by_role("button", name="1 new experiment · Refresh").click()
     expect(page.locator(TITLE).first).to_have_text(re.compile("#came in meanwhile$"))

@@ -37,7 +37,7 @@ def test_from_the_form_to_the_csv(lab: str, browser: Browser, tmp_path: Path) ->
     page.goto(f"{lab}/new")
     _fill_in(page)
     page.get_by_role("button", name=re.compile(r"^Run\b")).dblclick()  # its name goes on with its shortcut
-    expect(page.get_by_role("heading", name="From the browser")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="From the browser")).to_be_visible(timeout=60_000)
     page.wait_for_selector(CHART, timeout=200_000)
     expect(page.get_by_text("✔ finished")).to_be_visible(timeout=200_000)
     page.get_by_role("button", name="Share", exact=True).click()
@@ -45,7 +45,7 @@ def test_from_the_form_to_the_csv(lab: str, browser: Browser, tmp_path: Path) ->
 
     other = browser.new_context(viewport={"width": 390, "height": 844}, accept_downloads=True, color_scheme="dark").new_page()
     other.goto(link)
-    expect(other.get_by_role("heading", name="From the browser")).to_be_visible(timeout=20_000)
+    expect(other.get_by_role("heading", name="From the browser")).to_be_visible(timeout=60_000)
     other.wait_for_selector(CHART)
     other.get_by_role("tab", name="Files").click()
     button = other.get_by_role("button", name=re.compile(r"^Results \(CSV\)"))

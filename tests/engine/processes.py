@@ -29,8 +29,8 @@ def run_spec_for(mode: str, threads: int = 2) -> RunSpec:
     )  # fmt: skip
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """The first true answer; fails the test after so many seconds."""
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """The first true answer; fails the test after so many seconds, of which a slow machine may need most."""
     end = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < end, f"not within {seconds} s"

@@ -17,9 +17,9 @@ from engine.settings import REPOSITORY
 INDEPENDENT = """
 import sys, torch, transformers
 model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32).eval()
-ids = transformers.AutoTokenizer.from_pretrained(sys.argv[1])(open(sys.argv[2], encoding="utf-8").read()[:40_000], return_tensors="pt").input_ids[:, :4096]
+ids = transformers.AutoTokenizer.from_pretrained(sys.argv[1])(open(sys.argv[2], encoding="utf-8").read()[:12_288], return_tensors="pt").input_ids[:, :1024]
 with torch.no_grad():
-    losses = [model(window, labels=window).loss.item() for window in ids.split(1024, dim=1)]
+    losses = [model(window, labels=window).loss.item() for window in ids.split(256, dim=1)]
 print(torch.tensor(losses).mean().exp().item())
 """
 
@@ -28,7 +28,9 @@ print(torch.tensor(losses).mean().exp().item())
 def test_the_real_model_end_to_end(bundled: Path) -> None:
     spec = parse_spec({
         "title": "real", "model": "smollm2-135m", "rounds": 1, "baseline": "float32", "variants": ["float32", "torch_dynamic_int8", "bnb_4bit"],
-        "workload": {"options": {"prompt_tokens": 16, "new_tokens": 4, "repeats": 1, "max_warmups": 1}},
+        "workload": {"options": {
+            "prompt_tokens": 16, "new_tokens": 2, "repeats": 1, "max_warmups": 0, "quality_tokens": 1024, "quality_context": 256,
+        }},
     })  # fmt: skip
     result = document(run_foreground(spec), None)
     variants = {v["name"]: v for v in result["variants"]}

@@ -26,13 +26,22 @@ SHORT = WorkloadSpec(name="generation", options={"prompt_tokens": 8, "new_tokens
 LONG = WorkloadSpec(name="generation", options={"prompt_tokens": 8, "new_tokens": 400, "repeats": 1000})
 
 
-@pytest.fixture(autouse=True)
-def _templates_of_this_test() -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def _templates_end() -> Iterator[None]:
     children.close_templates()
     yield
     left = [t.pid for t in children._templates.values()]
     children.close_templates()
     assert not any(map(alive, left))
+
+
+@pytest.fixture
+def _no_template() -> None:
+    """The first run waits for one to be started."""
+    children.close_templates()
+
+
+waits = pytest.mark.usefixtures("_no_template")
 
 
 class Lab:
@@ -52,13 +61,13 @@ class Lab:
         self.started += 1
         return self.executor.start(spec, self.root / "runs" / str(self.started), device=find_device("cpu"), **extra)
 
-    def result(self, handle: Handle, seconds: float = 60) -> RunResult:
+    def result(self, handle: Handle, seconds: float = 120) -> RunResult:
         found: RunResult = wait_for(lambda: self.executor.poll(handle), seconds)
         return found
 
     def measuring(self, handle: Handle) -> int:
         """Its pid, once it is at work."""
-        wait_for(lambda: not self.executor.poll(handle) and self.executor.read_progress(handle), 60)
+        wait_for(lambda: not self.executor.poll(handle) and self.executor.read_progress(handle), 120)
         return handle.child.pid
 
 
@@ -102,6 +111,7 @@ def test_it_has_the_environment_of_a_run_and_others_see_its_mark(lab: Lab, monke
     lab.result(handle)
 
 
+@waits
 def test_descriptors_that_must_stay_open_stay_open_in_the_run_alone(lab: Lab) -> None:
     reading, writing = os.pipe()
     handle = lab.start(LONG, keep_fds=[writing])
@@ -116,14 +126,17 @@ def test_descriptors_that_must_stay_open_stay_open_in_the_run_alone(lab: Lab) ->
     os.close(reading)
 
 
+@waits
 def test_a_run_that_is_killed_before_it_exists_ends_at_once(lab: Lab) -> None:
     handle = lab.start(LONG)
     assert handle.child.pid == 0
     lab.executor.kill(handle)
-    assert lab.result(handle, 5).reason == "signal 9: killed from outside"
+    assert lab.result(handle, 30).reason == "signal 9: killed from outside"
+    assert handle.child.pid == 0, "the import was not waited for"
     assert not (lab.root / "runs" / "1" / "progress.json").exists()
 
 
+@waits
 def test_of_two_that_wait_the_one_that_is_killed_ends_and_the_other_runs(lab: Lab) -> None:
     first, second = lab.start(LONG), lab.start()
     lab.executor.kill(first)
@@ -165,6 +178,7 @@ def test_a_child_that_cannot_start_either_fails_its_run_alone(lab: Lab) -> None:
     assert (result.reason or "").startswith("exit 1, no result: could not start: ") and "cwd" in (result.reason or "")
 
 
+@waits
 def test_templates_of_other_environments_are_let_go_when_there_are_many(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     pids = []
     for number in range(children._KEPT + 1):

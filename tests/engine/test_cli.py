@@ -7,19 +7,18 @@ import io
 import json
 import platform
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.code_version import commit
-from engine.settings import REPOSITORY, data_dir
+from engine.settings import data_dir
+from tests.command_line import Done, engine, program
 from tests.records import build_record
 
 TINY: dict[str, Any] = {
-    "title": "=tiny", "model": "local:tiny", "rounds": 3, "baseline": "float32", "variants": ["float32", "bfloat16", "bnb_4bit"],
+    "title": "=tiny", "model": "local:tiny", "rounds": 3, "baseline": "float32", "variants": ["float32", "bnb_4bit"],
     "workload": {"options": {"prompt_tokens": 8, "new_tokens": 4, "repeats": 2, "max_warmups": 1, "quality_tokens": 1024, "quality_context": 512}},
 }  # fmt: skip
 
@@ -29,11 +28,6 @@ def local_models(tiny_model_root: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("LAB_MODELS", str(tiny_model_root))
 
 
-def engine(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "engine", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=250)
-
-
 def tiny_file(tmp_path: Path, **changes: Any) -> str:
     path = tmp_path / "tiny.yaml"
     path.write_text(json.dumps(TINY | changes))
@@ -41,15 +35,15 @@ def tiny_file(tmp_path: Path, **changes: Any) -> str:
 
 
 def test_an_experiment_from_the_first_command_to_the_export(tmp_path: Path) -> None:
-    out = engine("run", tiny_file(tmp_path), "--json")
+    out = program("run", tiny_file(tmp_path), "--json")
     assert out.returncode == 0, out.stderr
     document = json.loads(out.stdout)  # one line, nothing else on stdout
     experiment = document["experiment"]
     assert experiment["title"] == "=tiny" and experiment["link"].endswith(f"/experiment?id={experiment['id']}")
     assert [(v["name"], v["baseline"], v["status"]) for v in document["variants"]] == [
-        ("float32", True, "succeeded"), ("bfloat16", False, "succeeded"), ("bnb_4bit", False, "succeeded"),
+        ("float32", True, "succeeded"), ("bnb_4bit", False, "succeeded"),
     ]  # fmt: skip
-    quantized = document["variants"][2]
+    quantized = document["variants"][1]
     assert quantized["stack"] == [{"technique": "bnb_4bit", "options": {}}]
     assert quantized["evidence"]["bnb_4bit"]["problem"] is None
     metrics = {m["metric"]: m for m in quantized["metrics"]}
@@ -60,17 +54,17 @@ def test_an_experiment_from_the_first_command_to_the_export(tmp_path: Path) -> N
     assert metrics["weight_bytes"]["ratio"] < 1 and metrics["weight_bytes"]["verdict"] == "better"
     assert metrics["perplexity"]["median"] > 1 and metrics["kl_divergence"]["verdict"] == "fidelity"
 
-    exported = engine("export", experiment["id"], "--format", "csv")
+    exported = program("export", experiment["id"], "--format", "csv")
     assert exported.returncode == 0, exported.stderr
     rows = list(csv.DictReader(io.StringIO(exported.stdout.lstrip("\ufeff"))))
     decode = [r for r in rows if r["metric"] == "decode_tokens_per_second"]
-    assert [r["variant"] for r in decode] == ["float32", "bfloat16", "bnb_4bit"]
+    assert [r["variant"] for r in decode] == ["float32", "bnb_4bit"]
     assert all(float(r["value"]) > 0 and int(r["n_rounds"]) == 3 and r["unit"] == "tok/s" for r in decode)
     assert {(r["model"], r["python"], r["commit"]) for r in rows} == {("tiny", platform.python_version(), commit() or "")}
     same = json.loads(engine("export", experiment["id"], "--format", "json").stdout)
     assert len(same) == len(rows) and {r["link"] for r in same} == {experiment["link"]}
     samples = list(csv.DictReader(io.StringIO(engine("export", experiment["id"], "--format", "samples").stdout.lstrip("\ufeff"))))
-    assert len([s for s in samples if s["metric"] == "ttft_seconds"]) >= 3 * 3 * 2
+    assert len([s for s in samples if s["metric"] == "ttft_seconds"]) >= 2 * 3 * 2
 
     bundle = tmp_path / "bundle.json"
     bundle.write_text(engine("export", experiment["id"], "--format", "bundle").stdout)
@@ -161,7 +155,14 @@ def test_without_json_people_get_a_table(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_exit_code_2_and_one_line(arguments: list[str], message: str) -> None:
-    out = engine(*arguments)
+    refused(engine(*arguments), message)
+
+
+def test_bad_input_is_the_same_to_whoever_starts_the_program() -> None:
+    refused(program("run", "quickstrat"), "unknown preset 'quickstrat' (did you mean 'quickstart'?)")
+
+
+def refused(out: Done, message: str) -> None:
     assert out.returncode == 2
     assert message in " ".join(out.stderr.split())
     assert "Traceback" not in out.stderr and out.stdout == ""

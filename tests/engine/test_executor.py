@@ -38,7 +38,7 @@ class Started:
         self.dir = tmp_path / "runs" / f"{mode}.1"
         self.handle = self.executor.start(run_spec_for(mode), self.dir, device=device)
 
-    def result(self, seconds: float = 15.0) -> RunResult:
+    def result(self, seconds: float = 60.0) -> RunResult:
         found: RunResult = wait_for(lambda: self.executor.poll(self.handle), seconds)
         return found
 
@@ -156,7 +156,7 @@ def test_kill_ends_a_child_that_will_not_end(start: Any, mode: str) -> None:
     assert started.executor.poll(started.handle) is None
     before = time.monotonic()
     result = started.killed()
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 30
     assert (result.status, result.reason) == (Status.FAILED, "signal 9: killed from outside")
     assert len(result.measurements) == 1 and result.host_peak_bytes
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from engine import bundled_encoders
-from engine.settings import REPOSITORY
+from tests.conftest import make_tiny
 
 
 def test_learns_and_is_reproducible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    subprocess.run([sys.executable, "-m", "tests.tiny_model", str(tmp_path / "tiny"), "bert"], check=True, cwd=REPOSITORY, capture_output=True)
+    make_tiny(tmp_path / "tiny", "bert")
     rows = [{"text": f"{'good' if i % 2 else 'bad'} film {i}", "label": i % 2} for i in range(64)]
     for name in ("train", "heldout"):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))

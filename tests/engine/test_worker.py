@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 import weakref
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from engine.presets import parse_spec
 from engine.registry import discover
 from engine.specs import PlannedRun, RunKind, RunSpec, run_spec
 from engine.worker import unseen_memory
+from tests.engine.changed_worker import ChangedExecutor
 
 SMALL = {"prompt_tokens": 16, "new_tokens": 6, "repeats": 3, "quality_tokens": 256, "quality_context": 128}
 
@@ -42,14 +42,15 @@ def planned(kind: RunKind, variant: str | dict[str, Any], device: Device, model:
 
 
 def worker_after(statement: str) -> tuple[str, ...]:
-    """The real child, in a process that is first changed by a statement."""
+    """The command of the real child in a new process that is first changed by a statement: for what a fork of a template would not show."""
     return sys.executable, "-c", f"import runpy, resource; {statement}; runpy.run_module('engine.worker', run_name='__main__')"
 
 
 def run(tmp_path: Path, kind: RunKind = RunKind.SPEED, variant: str | dict[str, Any] = "float32", device: Device | None = None,
-        model: str = "local:tiny", command: Sequence[str] | None = None, baseline: str = "float32", **options: Any) -> RunResult:
+        model: str = "local:tiny", before: str | None = None, baseline: str = "float32", **options: Any) -> RunResult:
+    """before: a statement that the real child runs first."""
     device = device or find_device("cpu")
-    executor = LocalExecutor(command) if command else LocalExecutor()
+    executor = ChangedExecutor(before) if before else LocalExecutor()
     spec = planned(kind, variant, device, model, baseline, **options)
     handle = executor.start(spec, tmp_path / f"run{time.monotonic_ns()}", device=device)
     while (result := executor.poll(handle)) is None:
@@ -57,7 +58,7 @@ def run(tmp_path: Path, kind: RunKind = RunKind.SPEED, variant: str | dict[str, 
     return result
 
 
-FOUR_GB = worker_after(f"resource.setrlimit(resource.RLIMIT_AS, ({4 * 10**9},) * 2)")
+FOUR_GB = f"resource.setrlimit(resource.RLIMIT_AS, ({4 * 10**9},) * 2)"
 
 
 def by_name(result: RunResult) -> dict[str, Measurement]:
@@ -133,12 +134,12 @@ def test_broken_baseline_leaves_the_variant_its_perplexity(tmp_path: Path, tiny_
 
 def test_disk_that_refuses_the_logits(tmp_path: Path) -> None:
     """A real refusal: no file may grow beyond 150 kB, the logits take twice that."""
-    limited = worker_after("resource.setrlimit(resource.RLIMIT_FSIZE, (150_000,) * 2)")
-    base = run(tmp_path, RunKind.QUALITY, command=limited)
+    limited = "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000,) * 2)"
+    base = run(tmp_path, RunKind.QUALITY, before=limited)
     assert base.status is Status.SUCCEEDED, base.reason
     assert set(by_name(base)) == {"perplexity"}
     assert "could not be kept: [Errno 27]" in base.details["quality_reference"]
-    no_fidelity(run(tmp_path, RunKind.QUALITY, "bfloat16", command=limited), "[Errno 27]")
+    no_fidelity(run(tmp_path, RunKind.QUALITY, "bfloat16", before=limited), "[Errno 27]")
 
 
 def test_failed_baseline_is_freed_before_the_variant_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +168,7 @@ def test_other_versions_have_other_logits(tmp_path: Path, own_data: Path) -> Non
     for package in ("transformers", "bitsandbytes", "torchao"):
         newer = f"property(lambda d: real(d) + ('.1' if d.name == {package!r} else ''))"
         pretend = f"import importlib.metadata as m; real = m.Distribution.version.fget; m.PathDistribution.version = {newer}"
-        assert run(tmp_path, RunKind.QUALITY, command=worker_after(pretend)).status is Status.SUCCEEDED
+        assert run(tmp_path, RunKind.QUALITY, before=pretend).status is Status.SUCCEEDED
     assert len(list((own_data / "artifacts").glob("*.npy"))) == 3
 
 
@@ -212,12 +213,14 @@ def test_more_context_than_the_model_has(tmp_path: Path) -> None:
     assert "the model has 512 positions" in (result.reason or "")
 
 
-SLOWING = worker_after("import math, time; real, begin = time.perf_counter, time.perf_counter(); "
-                       "time.perf_counter = lambda: math.exp(4 * (real() - begin))")  # fmt: skip
+SLOWING = (
+    "import math, time; real, begin = time.perf_counter, time.perf_counter(); "
+    "time.perf_counter = lambda: math.exp(4 * (real() - begin))"
+)  # fmt: skip
 
 
 def test_a_run_that_slows_down_while_it_is_timed_says_so(tmp_path: Path) -> None:
-    result = run(tmp_path, command=SLOWING, repeats=24, new_tokens=16)
+    result = run(tmp_path, before=SLOWING, repeats=24, new_tokens=16)
     assert result.status is Status.SUCCEEDED, result.reason
     found = {d["metric"]: d["change"] for d in result.details["drifting"]}
     assert found["ttft_seconds"] > 0.05 and found["decode_tokens_per_second"] < -0.05
@@ -232,7 +235,7 @@ def test_several_batches_are_points(tmp_path: Path) -> None:
 
 def test_out_of_memory_at_a_batch_keeps_the_smaller_ones(tmp_path: Path) -> None:
     """A real refusal: the kernel gives the process no more than 4 GB of addresses."""
-    result = run(tmp_path, batch_sizes=[1, 4096], prompt_tokens=480, new_tokens=2, repeats=1, command=FOUR_GB)
+    result = run(tmp_path, batch_sizes=[1, 4096], prompt_tokens=480, new_tokens=2, repeats=1, before=FOUR_GB)
     assert result.status is Status.SUCCEEDED, result.reason
     decode = {m.point["batch"]: m for m in result.measurements if m.metric == "decode_tokens_per_second"}
     assert decode[1].status is Status.SUCCEEDED and decode[1].value
@@ -241,7 +244,7 @@ def test_out_of_memory_at_a_batch_keeps_the_smaller_ones(tmp_path: Path) -> None
 
 
 def test_run_whose_every_batch_was_out_of_memory_did_not_succeed(tmp_path: Path) -> None:
-    result = run(tmp_path, batch_sizes=[4096], prompt_tokens=480, new_tokens=2, repeats=1, command=FOUR_GB)
+    result = run(tmp_path, batch_sizes=[4096], prompt_tokens=480, new_tokens=2, repeats=1, before=FOUR_GB)
     assert result.status is Status.OUT_OF_MEMORY
     assert (result.reason or "").startswith("batch 4096, ")
     assert by_name(result)["weight_bytes"].value, "loading succeeded and stays"

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from engine.bundle import save_bundle
 from engine.settings import REPOSITORY, data_dir
+from tests.command_line import engine, program
 from tests.records import build_record
 
 FEW = [1.0, 1.01, 0.99]
 LLAMA = str(REPOSITORY / "experiments" / "reference" / "llama-7b-h100.json")
-
-
-def engine(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
 
 
 def bundle(tmp_path: Path, **speeds: list[float]) -> Path:
@@ -30,7 +25,7 @@ def bundle(tmp_path: Path, **speeds: list[float]) -> Path:
 
 
 def test_advise_answers_from_the_references_as_one_document() -> None:
-    out = engine("advise", "--reference", "--model", "llama-7b", "--device", "h100", "--max-memory", "8GB", "--batch", "8", "--json")
+    out = program("advise", "--reference", "--model", "llama-7b", "--device", "h100", "--max-memory", "8GB", "--batch", "8", "--json")
     assert out.returncode == 0, out.stderr
     document = json.loads(out.stdout)
     assert list(document) == ["question", "groups", "notes"]

@@ -13,13 +13,10 @@ from db.records import import_record
 from db.session import connect, migrate
 from engine.answers.claims import claims
 from engine.settings import REPOSITORY, data_dir, database_url
+from tests.command_line import engine
 from tests.engine.answers.claim_records import record
 
 KEYS = {"id", "statement", "conditions", "published", "measured", "ci", "verdict", "runs"}
-
-
-def engine(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
 
 
 def test_reference_results_need_no_database_and_no_package_for_one(own_data: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +25,10 @@ from engine.export.files import FORMATS, Source
 from engine.export.files import content as export_content
 from engine.imports import tools
 from engine.record import imported_from
-from engine.settings import REPOSITORY, data_dir, database_url
+from engine.settings import data_dir, database_url
 from engine.tradeoff import wide
 from engine.variant_ref import VariantRef
+from tests.command_line import engine, program
 from tests.engine.imports.test_readers import FILES, NAMES, content
 from tests.records import POINT, build_record
 
@@ -151,22 +150,18 @@ def test_it_travels_as_a_bundle(db: Engine, tmp_path: Path) -> None:
         load_bundle(path)
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "engine", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-
-
 def test_the_command_line_imports_a_file_of_another_tool(own_data: Path, tmp_path: Path) -> None:
-    first = command("import", str(FILES / "lm_eval.json"), "--json")
+    first = program("import", str(FILES / "lm_eval.json"), "--json")
     assert first.returncode == 0, first.stderr
     said = json.loads(first.stdout)
     assert said["new"] is True and said["link"].endswith(f"/experiment?id={said['id']}")
-    again = command("import", str(FILES / "lm_eval.json"))
+    again = engine("import", str(FILES / "lm_eval.json"))
     assert again.stdout.strip() == said["link"] and "lm_eval.json was imported before" in again.stderr
 
 
 def test_the_command_line_refuses_in_one_line_and_makes_no_database(own_data: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('{"numbers": [1, 2]}')
-    out = command("import", str(tmp_path / "mine.json"))
+    out = engine("import", str(tmp_path / "mine.json"))
     assert (out.returncode, out.stdout) == (2, "") and "mine.json: no tool is known" in " ".join(out.stderr.split())
     assert not data_dir().exists()
 

@@ -1,22 +1,16 @@
-"""`python -m engine plan` as programs use it, in a process of its own."""
+"""`python -m engine plan` as programs use it; once in a process of its own."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
-from engine.settings import REPOSITORY
-
-
-def plan(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "engine", "plan", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+from tests.command_line import engine, program
 
 
 def test_the_document_has_bytes_by_component_and_nothing_else_is_on_stdout() -> None:
-    done = plan("llama-13b", "--technique", "bnb_4bit(double_quant=False)", "--technique", "lora", "--workload", "training_step", "--batch", "2",
+    done = program("plan", "llama-13b", "--technique", "bnb_4bit(double_quant=False)", "--technique", "lora", "--workload", "training_step", "--batch", "2",
                 "--seq-len", "256", "--memory", "24GB", "--json")  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
@@ -26,7 +20,7 @@ def test_the_document_has_bytes_by_component_and_nothing_else_is_on_stdout() -> 
 
 
 def test_the_table_says_whether_it_fits_and_has_the_chapters_models() -> None:
-    done = plan("llama-65b", "--technique", "float16", "--memory", "A100-80GB")
+    done = engine("plan", "llama-65b", "--technique", "float16", "--memory", "A100-80GB")
     assert done.returncode == 0
     assert "does not fit" in done.stdout and "largest batch that fits: 0" in done.stdout and "GPT-3" in done.stdout and "activations" in done.stdout
 
@@ -36,6 +30,6 @@ def test_the_table_says_whether_it_fits_and_has_the_chapters_models() -> None:
     (("llama-7b", "--gpus", "2"), "gpus: "), (("llama-7b", "--batch", "0"), "batch: "),
 ])  # fmt: skip
 def test_bad_input_is_exit_2_with_the_field(arguments: tuple[str, ...], field: str) -> None:
-    done = plan(*arguments)
+    done = engine("plan", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert field in done.stderr.replace("\n", " ") and "Traceback" not in done.stderr

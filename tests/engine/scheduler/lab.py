@@ -90,4 +90,4 @@ class Process:
     def signal(self, number: signal.Signals) -> int | None:
         """Send it; wait for the end where that is what it causes. Returns the exit code then."""
         self.popen.send_signal(number)
-        return self.popen.wait(20) if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) else None
+        return self.popen.wait(60) if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) else None

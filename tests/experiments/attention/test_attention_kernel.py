@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from engine.modelspec import ModelSpec
 from engine.presets import parse_spec
 from engine.registry import discover
 from engine.specs import ExperimentSpec, PlannedRun, RunKind, expand, run_spec
+from tests.engine.changed_worker import ChangedExecutor
 
 SMALL = {"seq_lens": [64, 32, 128], "batch": 2, "heads": 4, "head_dim": 32, "repeats": 2, "warmups": 1}
 CPU = find_device("cpu")
@@ -37,12 +36,12 @@ def spec(*variants: Any, model: str = "none", **options: Any) -> ExperimentSpec:
     })  # fmt: skip
 
 
-def run(tmp_path: Path, kind: RunKind = RunKind.SPEED, command: Sequence[str] | None = None, choice: dict[str, Any] | None = None,
+def run(tmp_path: Path, kind: RunKind = RunKind.SPEED, before: str | None = None, choice: dict[str, Any] | None = None,
         **options: Any) -> tuple[RunResult, Measured]:
     """One run; `choice`: options of the attention technique, the baseline where there is none."""
     extra = [] if choice is None else [{"name": "variant", "stack": [{"technique": "attention", "options": choice}]}]
     asked = spec(*extra, **options)
-    executor = LocalExecutor(command) if command else LocalExecutor()
+    executor = ChangedExecutor(before) if before else LocalExecutor()
     planned = PlannedRun(len(asked.variants) - 1, 0, kind)
     handle = executor.start(run_spec(asked, planned, CPU), tmp_path / f"run{time.monotonic_ns()}", device=CPU)
     while (result := executor.poll(handle)) is None:
@@ -104,9 +103,9 @@ def test_forward_and_backward_through_layers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [RunKind.SPEED, RunKind.QUALITY])
 def test_out_of_memory_at_a_length_keeps_the_shorter_ones(tmp_path: Path, kind: RunKind) -> None:
     """A real refusal: the kernel gives the process no more than 4 GB of addresses, one head of scores needs 16 GB."""
-    limited = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, ({4 * 10**9},) * 2); runpy.run_module('engine.worker', run_name='__main__')"
+    limited = f"resource.setrlimit(resource.RLIMIT_AS, ({4 * 10**9},) * 2)"
     result, found = run(
-        tmp_path, kind, command=(sys.executable, "-c", limited), seq_lens=[64, 65536, 131072], batch=1, heads=1, head_dim=8, repeats=1
+        tmp_path, kind, before=limited, seq_lens=[64, 65536, 131072], batch=1, heads=1, head_dim=8, repeats=1
     )
     assert result.status is Status.SUCCEEDED, result.reason
     for name in ("attention_error",) if kind is RunKind.QUALITY else ("kernel_seconds", "extra_peak_bytes", "tflops_per_second", "ceiling_share"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 import torch
 
 from engine.devices import find_device
-from engine.executor import LocalExecutor
 from engine.loading import load_session
 from engine.measurement import Status
 from engine.memory import storage_bytes
@@ -20,6 +18,7 @@ from engine.presets import parse_spec
 from engine.registry import discover
 from engine.specs import PlannedRun, RunKind, run_spec
 from engine.technique import Session, Technique, unsupported_stack
+from tests.engine.changed_worker import ChangedExecutor
 from tests.tiny_model import make
 
 CPU = find_device("cpu")
@@ -81,12 +80,11 @@ def test_a_model_that_cannot_be_traced_is_unsupported_with_the_tracers_reason(
     monkeypatch.setenv("LAB_MODELS", str(tiny_model_root))
     spec = parse_spec({"title": "t", "model": "local:tiny", "variants": ["torchscript"], "workload": {"options": {"quality_tokens": 0}}})
     untraceable = (
-        "import runpy, transformers.models.llama.modeling_llama as m;"
+        "import transformers.models.llama.modeling_llama as m;"
         "real = m.LlamaForCausalLM.forward;"
-        "m.LlamaForCausalLM.forward = lambda self, *a, **k: type('Text', (), {'logits': str(real(self, *a, **k))})();"
-        "runpy.run_module('engine.worker', run_name='__main__')"
+        "m.LlamaForCausalLM.forward = lambda self, *a, **k: type('Text', (), {'logits': str(real(self, *a, **k))})()"
     )
-    executor = LocalExecutor((sys.executable, "-c", untraceable))
+    executor = ChangedExecutor(untraceable)
     handle = executor.start(run_spec(spec, PlannedRun(1, 0, RunKind.SPEED), CPU), tmp_path / "run", device=CPU)
     while (result := executor.poll(handle)) is None:
         time.sleep(0.05)

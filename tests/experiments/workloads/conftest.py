@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +18,8 @@ from engine.measurement import RunResult
 from engine.presets import parse_spec
 from engine.record import Record, add_run, new_record
 from engine.specs import ExperimentSpec, PlannedRun, RunKind, expand, run_spec
+from tests.conftest import make_tiny
+from tests.engine.changed_worker import ChangedExecutor
 
 Run = Callable[..., RunResult]
 
@@ -29,8 +29,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the local models `tiny-bert` (a classifier) and `tiny-llama`."""
     root = tmp_path_factory.mktemp("tiny")
     for kind in ("bert", "llama"):
-        command = [sys.executable, "-m", "tests.tiny_model", str(root / f"tiny-{kind}"), kind]
-        subprocess.run(command, check=True, cwd=settings.REPOSITORY, capture_output=True)
+        make_tiny(root / f"tiny-{kind}", kind)
     return root
 
 
@@ -97,8 +96,7 @@ def run_all(tmp_path: Path) -> Callable[[ExperimentSpec], Record]:
 
 
 def _child(spec: ExperimentSpec, planned: PlannedRun, folder: Path, before: str = "") -> RunResult:
-    command = (sys.executable, "-c", f"{before}; import runpy; runpy.run_module('engine.worker', run_name='__main__')")
-    device, executor = find_device("cpu"), LocalExecutor(command) if before else LocalExecutor()
+    device, executor = find_device("cpu"), ChangedExecutor(before) if before else LocalExecutor()
     handle = executor.start(run_spec(spec, planned, device), folder / f"run{time.monotonic_ns()}", device=device)
     while (result := executor.poll(handle)) is None:
         time.sleep(0.05)

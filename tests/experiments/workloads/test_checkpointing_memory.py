@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from engine.presets import load_spec
 from engine.registry import discover
 from engine.specs import PlannedRun, RunKind, expand, run_spec
 from experiments.workloads.checkpointing_memory import kept_bytes
+from tests.engine.changed_worker import ChangedExecutor
 from tests.experiments.workloads.conftest import spec_of
 
 CPU = find_device("cpu")
@@ -27,8 +26,8 @@ NAMES = ("forward_backward_seconds", "extra_peak_bytes", "activation_bytes")
 LARGE = {"layers": 6, "width": 64, "batch": 140_000, "repeats": 1, "warmups": 1}
 
 
-def run(tmp_path: Path, command: Sequence[str] | None = None, **options: Any) -> tuple[RunResult, dict[tuple[str, Any], Measurement]]:
-    executor = LocalExecutor(command) if command else LocalExecutor()
+def run(tmp_path: Path, before: str | None = None, **options: Any) -> tuple[RunResult, dict[tuple[str, Any], Measurement]]:
+    executor = ChangedExecutor(before) if before else LocalExecutor()
     spec = spec_of("none", "checkpointing_memory", **LARGE | options)
     handle = executor.start(run_spec(spec, PlannedRun(0, 0, RunKind.SPEED), CPU), tmp_path / f"run{time.monotonic_ns()}", device=CPU)
     while (result := executor.poll(handle)) is None:
@@ -61,10 +60,10 @@ def test_segments_keep_their_inputs_but_the_first() -> None:
 def test_what_does_not_fit_is_a_point_and_the_others_are_measured(tmp_path: Path) -> None:
     """A real refusal: 1100 MiB of addresses more than torch has. Without checkpointing 10 layers keep over 1300, segments of 3 need half of it."""
     limited = (
-        "import resource, runpy, torch; pages = int(open('/proc/self/statm').read().split()[0]);"
-        "resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 1100 * 2**20,) * 2); runpy.run_module('engine.worker', run_name='__main__')"
+        "pages = int(open('/proc/self/statm').read().split()[0]);"
+        "resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 1100 * 2**20,) * 2)"
     )
-    result, found = run(tmp_path, (sys.executable, "-c", limited), checkpoint_every=[0, 3, 10], layers=10)
+    result, found = run(tmp_path, limited, checkpoint_every=[0, 3, 10], layers=10)
     assert result.status is Status.SUCCEEDED, result.reason
     for name in NAMES:
         assert found[name, 3].status is Status.SUCCEEDED and found[name, 3].value is not None
