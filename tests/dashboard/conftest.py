@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import streamlit as st
 from sqlalchemy import Engine
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
+from dashboard.routes.table import ROUTES
 from db.records import import_record
 from db.session import connect, migrate
 from engine.measurement import Status
@@ -26,6 +29,13 @@ def db() -> Iterator[Engine]:
     migrate(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    """Asks the routes beside the pages."""
+    with TestClient(Starlette(routes=ROUTES)) as client:
+        yield client
 
 
 @pytest.fixture(autouse=True)

@@ -6,17 +6,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dashboard.routes.table import ROUTES
 from db import queue
 from engine import settings
 from engine.export.files import whole
@@ -25,12 +23,6 @@ from engine.export.frames import of_frame
 from tests.dashboard.test_compare import seen, texts, three  # noqa: F401  a fixture
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=ROUTES)) as client:
-        yield client
 
 
 def rows(answer: Any) -> list[dict[str, str]]:

@@ -7,18 +7,15 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from dashboard import exports, frozen
 from dashboard.report.formats import FORMATS
-from dashboard.routes.table import ROUTES
 from db import queries, queue
 from engine.analysis import rows
 from engine.export.package import count_rows
@@ -26,12 +23,6 @@ from engine.snapshot import Snapshot, freeze, thaw
 
 LINK = "http://127.0.0.1:8501/experiment?id="
 TABLES = [name for name, chosen in FORMATS.items() if chosen.row != "file" and name != "json"]
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=ROUTES)) as client:
-        yield client
 
 
 def frozen_copy(db: Engine, experiment: str) -> Snapshot:

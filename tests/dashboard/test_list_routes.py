@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
-from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dashboard.app import app
 from dashboard.browse.address import GRAMMAR
 from dashboard.routes import openapi
-from dashboard.routes.table import ENDPOINTS, ROUTES
+from dashboard.routes.table import ENDPOINTS
 from db import edits, listing
 from db.records import import_record
 from engine.export.experiments import COLUMNS as EXPORTED
@@ -26,12 +24,6 @@ from tests.records import build_record
 
 COLUMNS = [c.name for c in EXPORTED]
 LIST = "/api/v1/experiments"
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=ROUTES)) as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from dashboard.routes.table import ROUTES
 from db import listing
 from db.filter import Filter
 from db.records import import_record
 from tests.dashboard.conftest import classified, finished
 
 PATH = "/api/v1/variants.csv"
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    with TestClient(Starlette(routes=ROUTES)) as client:
-        yield client
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ def test_kill_ends_a_child_that_will_not_end(start: Any, mode: str) -> None:
     assert started.executor.poll(started.handle) is None
     before = time.monotonic()
     result = started.killed()
-    assert time.monotonic() - before < 30
+    assert time.monotonic() - before < 3
     assert (result.status, result.reason) == (Status.FAILED, "signal 9: killed from outside")
     assert len(result.measurements) == 1 and result.host_peak_bytes
 

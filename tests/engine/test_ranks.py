@@ -116,7 +116,7 @@ def test_a_rank_that_is_killed_ends_the_run_with_its_name(tmp_path: Path) -> Non
     run.measuring()
     victim = next(pid for pid in run.ranks() if psutil.Process(pid).environ()["RANK"] == "1")
     os.kill(victim, signal.SIGKILL)
-    result = run.result(60)
+    result = run.result(30)  # a promise
     assert (result.status, result.reason) == (Status.FAILED, "rank 1: signal 9: killed from outside")
 
 

@@ -53,8 +53,8 @@ def test_a_killed_scheduler_takes_its_child_along_and_another_one_goes_on(db: En
     time.sleep(2 * BEAT + 1)
     assert statuses(db) == ["running", "queued", "queued"]
     killed.signal(signal.SIGKILL)
-    wait_for(lambda: not alive(child))
-    wait_for(lambda: statuses(db) == ["failed", "succeeded", "succeeded"], LEASE + 60)
+    wait_for(lambda: not alive(child), 3)
+    wait_for(lambda: statuses(db) == ["failed", "succeeded", "succeeded"], LEASE + 5)
     assert f"no sign of life from its scheduler for {LEASE:g} s" in rows(db)[0].reason
     assert started_runs() == ["1.1", "2.1", "3.1"]
 
@@ -65,12 +65,13 @@ def test_a_restarted_scheduler_takes_over_at_once(db: Engine, scheduler: Any) ->
     first = scheduler()
     pids = grandchildren()
     first.signal(signal.SIGKILL)
-    wait_for(lambda: not alive(child_pid()))
+    wait_for(lambda: not alive(child_pid()), 3)
     assert all(alive(pid) for pid in pids), "they outlive their scheduler, so that this test shows who ends them"
+    started = time.monotonic()
     scheduler()
     wait_for(lambda: statuses(db) == ["failed"] + ["succeeded"] * 5)
-    assert rows(db)[0].reason == "the scheduler was restarted", "its lease was not waited for"
-    assert rows(db)[0].ended_at is not None
+    assert rows(db)[0].reason == "the scheduler was restarted"
+    assert rows(db)[0].ended_at is not None and time.monotonic() - started < 10
     assert not any(alive(pid) for pid in pids)
     assert started_runs() == [f"{n}.1" for n in range(1, 7)]
 
@@ -82,7 +83,7 @@ def test_a_paused_scheduler_cannot_write_over_what_was_decided_meanwhile(db: Eng
     child_pid()
     paused.signal(signal.SIGSTOP)
     scheduler()
-    wait_for(lambda: statuses(db)[0] == "failed", LEASE + 60)
+    wait_for(lambda: statuses(db)[0] == "failed", LEASE + 5)
     assert statuses(db)[1] == "queued", "the paused scheduler still holds the device"
     wait_for(lambda: ["1.1", "ended"] in executions())
     before = rows(db)[0]
@@ -98,12 +99,14 @@ def test_cancelling_queued_running_and_ended_runs(db: Engine, scheduler: Any) ->
     queued = enqueue(db, "normal")
     scheduler()
     pids = grandchildren("2.1")
+    started = time.monotonic()
     assert queue.cancel_experiment(db, queued) == 1
     assert statuses(db)[3] == "cancelled"
     queue.cancel_experiment(db, running)
     queue.cancel_experiment(db, done)
-    wait_for(lambda: statuses(db) == ["succeeded", "cancelled", "cancelled", "cancelled"])
+    wait_for(lambda: statuses(db) == ["succeeded", "cancelled", "cancelled", "cancelled"], 5)
     assert not any(alive(pid) for pid in (*pids, child_pid("2.1")))
+    assert time.monotonic() - started < 5
     assert rows(db)[1].reason == "cancelled on request" and count_measurements(db) == 2
     assert started_runs() == ["1.1", "2.1"]
 
@@ -128,7 +131,7 @@ def test_two_schedulers_never_use_one_device_at_once(db: Engine, scheduler: Any)
     enqueue(db, "sleep-0.3", rounds=8)
     scheduler()
     scheduler()
-    wait_for(lambda: statuses(db) == ["succeeded"] * 8, 90)
+    wait_for(lambda: statuses(db) == ["succeeded"] * 8, 30)
     lines = executions()
     assert [name for name, _ in lines[::2]] == [name for name, _ in lines[1::2]], "each ended before the next began"
     assert sorted(started_runs(), key=float) == [f"{n}.1" for n in range(1, 9)]
@@ -140,7 +143,7 @@ def test_orphans_without_a_mark_and_zombies_are_swept_too(db: Engine, scheduler:
     wait_for(lambda: statuses(db) == ["failed"])
     assert rows(db)[0].reason == "exit 4, no result"
     assert not any(alive(pid) for pid in grandchildren())
-    wait_for(lambda: psutil.Process(process.pid).children(recursive=True) == [])
+    wait_for(lambda: psutil.Process(process.pid).children(recursive=True) == [], 5)
 
 
 def test_a_run_killed_by_a_person_is_a_failure(db: Engine, scheduler: Any) -> None:
