@@ -33,6 +33,7 @@ def seen(page: Page) -> dict[str, Any]:
     page.wait_for_selector(".scatterlayer .point", timeout=120_000)
     expect(page.get_by_role("heading", name="Every metric")).to_be_visible(timeout=60_000)
     page.wait_for_function(f"({DATA})().length == 1", timeout=60_000)
+    page.wait_for_function(f"({TABLES})().length == 2", timeout=60_000)  # each is drawn when it has come near the window
     return {name: page.evaluate(script) for name, script in (("charts", DATA), ("tables", TABLES), ("controls", CONTROLS))}
 
 

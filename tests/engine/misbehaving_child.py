@@ -7,7 +7,6 @@ import ctypes
 import json
 import math
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -41,9 +40,10 @@ def normal() -> None:
 
 
 def timed(noise: str) -> None:
-    """Decodes twice as fast with a technique as without one, give or take a factor of e to the noise."""
+    """Decodes twice as fast with a technique as without one; in every other pair of runs e to the noise faster still, else slower."""
     fast = 2 if json.loads((RUN_DIR / "spec.json").read_text())["stack"] else 1
-    value = 10 * fast * math.exp(float(noise) * random.uniform(-1, 1))
+    up = 1 if (len(list(RUN_DIR.parent.iterdir())) - 1) // 2 % 2 else -1
+    value = 10 * fast * math.exp(float(noise) * up * (fast - 1))
     with (RUN_DIR / "results.jsonl").open("a") as f:
         f.write(json.dumps(MEASUREMENT | {"metric": "decode_tokens_per_second", "samples": [value], "value": value}) + "\n")
 
