@@ -1,5 +1,6 @@
-"""In front of pages and routes, where a proxy says who has signed in: drops that header from every connection that is not such a proxy's,
-and answers 401 to whoever has no name then, before any session or query. Elsewhere it lets everything through.
+"""In front of pages and routes. Routes answer under this installation's own names only, as Streamlit's pages do: a foreign name that
+resolves to this machine would let another site's page read them. Where a proxy says who has signed in, its header is dropped from every
+connection that is not such a proxy's, and 401 answers whoever has no name then, before any session or query.
 
 Raw ASGI, so that the pages' WebSocket passes here too.
 """
@@ -7,17 +8,19 @@ Raw ASGI, so that the pages' WebSocket passes here too.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from dashboard import identity
 from engine import access
 
 OPEN = ("/api/v1/health", "/_stcore/health")
 UNSIGNED = "Sign in: this address is served behind a proxy that says who asks, and this request came without a name"
+FOREIGN = "this installation does not answer under this name; PUBLIC_BASE_URL gives it one"
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
 def check() -> None:
@@ -33,8 +36,14 @@ class Gate:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        if scope["path"].startswith("/api/") and not is_host_allowed(Headers(scope=scope).get("host")):
+            await JSONResponse({"error": FOREIGN}, 400, headers=_NO_STORE)(scope, receive, send)
+            return
         name = access.auth_header()
-        if scope["type"] not in ("http", "websocket") or name is None:
+        if name is None:
             await self.app(scope, receive, send)
             return
         client = scope.get("client")
@@ -49,7 +58,7 @@ class Gate:
             await _unsigned(scope)(scope, receive, send)
 
 
-def _unsigned(scope: dict[str, Any] | Scope) -> Response:
+def _unsigned(scope: Scope) -> Response:
     if scope["path"].startswith("/api/"):
-        return JSONResponse({"error": UNSIGNED}, 401, headers={"Cache-Control": "no-store"})
-    return PlainTextResponse(f"{UNSIGNED}.\n", 401, headers={"Cache-Control": "no-store"})
+        return JSONResponse({"error": UNSIGNED}, 401, headers=_NO_STORE)
+    return PlainTextResponse(f"{UNSIGNED}.\n", 401, headers=_NO_STORE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import gate, identity, words
-from dashboard.identity import Identity, Mode
+from dashboard.identity import Mode
 from engine.access import Role
 
 
@@ -32,12 +32,8 @@ def line() -> None:
         return
     who = identity.current()
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="signed_in"):
-        st.caption(words.escape(_said(who)), width="content")
+        st.text(f"{who.name} · {who.role.word}", width="content")  # not Markdown: that makes a link of a mail address
         _sign_out()
-
-
-def _said(who: Identity) -> str:
-    return f"{who.name} · {who.role.word}"
 
 
 def _sign_out() -> None:

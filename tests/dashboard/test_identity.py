@@ -33,7 +33,7 @@ ID = "finished-experiment-01"
 @contextmanager
 def asking(address: str = "127.0.0.1") -> Iterator[TestClient]:
     """A client that connects from this address, through the gate."""
-    with TestClient(Starlette(routes=ROUTES, middleware=[Middleware(gate.Gate)]), client=(address, 50000)) as client:
+    with TestClient(Starlette(routes=ROUTES, middleware=[Middleware(gate.Gate)]), client=(address, 50000), base_url="http://127.0.0.1:8501") as client:
         yield client
 
 
@@ -69,6 +69,18 @@ def every_route(client: TestClient, **asked: Any) -> dict[str, int]:
 def test_without_any_sign_in_everybody_is_the_user_of_this_installation(experiment: str) -> None:
     with asking("203.0.113.9") as client:
         assert client.get("/api/v1/experiments.json", headers={HEADER: "eve"}).json()["total"] == 1
+
+
+def test_routes_answer_under_their_own_names_only(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = st.get_option("server.allowedHosts")
+    st.config.set_option("server.allowedHosts", ["127.0.0.1", "lab.example.org"])
+    try:
+        with asking() as client:
+            asked = {name: client.get("/api/v1/experiments.json", headers={"Host": name}) for name in ("lab.example.org", "evil.example", "")}
+    finally:
+        st.config.set_option("server.allowedHosts", before)
+    assert {name: answer.status_code for name, answer in asked.items()} == {"lab.example.org": 200, "evil.example": 400, "": 400}
+    assert "An experiment" not in asked["evil.example"].text
 
 
 @pytest.mark.usefixtures("behind_proxy")
@@ -112,8 +124,8 @@ def test_the_pages_socket_is_refused_before_it_is_accepted() -> None:
             assert socket.receive_json() == ["ana"]
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream"):
             pass
-    with TestClient(app, client=("203.0.113.9", 1)) as client, pytest.raises(WebSocketDisconnect):
-        with client.websocket_connect("/_stcore/stream", headers={HEADER: "ana"}):
+    with TestClient(app, client=("203.0.113.9", 1)) as client:
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream", headers={HEADER: "ana"}):
             pass
 
 

@@ -60,7 +60,7 @@ def test_who_has_not_signed_in_sees_nothing(queued: str, open_page: Open, sign_i
 def test_a_viewer_finds_controls_that_write_disabled_with_the_reason(queued: str, open_page: Open, sign_in: SignIn, view: str, keys: set[str]) -> None:
     sign_in("vi")
     page = open_page(view, id=queued)
-    assert "vi · viewer" in texts(page)
+    assert "vi · viewer" in [t.value for t in page.text]
     for key in keys:
         button = page.button(key=key.format(queued))
         assert button.disabled and "Your role here is viewer" in button.help

@@ -98,9 +98,11 @@ def test_an_upgrade_from_a_later_schema_keeps_what_was_said_and_shared(url: str,
         connection.execute(text("UPDATE experiments SET owner = 'ana', note = 'a note', archived = :yes, edits = 3 WHERE id = 'hub-one'"), {"yes": True})
         connection.execute(text("INSERT INTO experiment_tags (experiment_id, tag) VALUES ('hub-one', 'kept')"))
         if revision == "0003":
-            view = "INSERT INTO saved_views (id, name, page, params, variants, owner, created_at) VALUES ('v', 'a view', 'experiments', :params, 1, 'ana', :now)"
+            columns = "(id, name, page, params, variants, owner, created_at)"
+            view = f"INSERT INTO saved_views {columns} VALUES ('v', 'a view', 'experiments', :params, 1, 'ana', :now)"
             connection.execute(text(view), {"params": json.dumps({"q": "x"}), "now": NOW})
-            shot = "INSERT INTO snapshots (id, sha256, document, name, page, variants, created_at) VALUES ('s', 'hash', :document, 'n', 'experiment', 1, :now)"
+            columns = "(id, sha256, document, name, page, variants, created_at)"
+            shot = f"INSERT INTO snapshots {columns} VALUES ('s', 'hash', :document, 'n', 'experiment', 1, :now)"
             connection.execute(text(shot), {"document": b"bytes", "now": NOW})
     migrate(db)
     record = queries.record(db, "bundled-one", samples="all")
