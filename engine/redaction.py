@@ -29,7 +29,7 @@ _SHAPES = tuple(
         (r"\b((?:set-)?cookie[\"']?\s*[:=]\s*[\"']?)[^\s\"']+=[^\n\"']*", 1, r"\1***"),
         (r"(\b[a-z][a-z0-9+.-]{1,30}://[^\s/:@\"']{0,100}:)[^\s/@\"']+@", 1, r"\1***@"),
         (r"((?:\b|_)(?:password|passwd|passphrase|secret|api[_-]?key|secret[_-]?key|(?:access|auth|api|hub|refresh)[_-]?token)"
-         r"[\"']?\s*[=:]\s*[\"']?)(?!\*)[^\s\"'&,;*]{4,}", 1, r"\1***"),
+         r"[\"']?\s*(?:=\s*[\"']?|:\s*[\"']|:(?=\S)|:\s+(?=\S*\d)))(?!\*)[^\s\"'&,;*]{4,}", 1, r"\1***"),
     )
 )  # fmt: skip
 _SEPARATOR = re.compile(rb"(?<![:=])(?<!bearer)(?<!basic)(?<!digest)[\s,;]", re.IGNORECASE)

@@ -26,6 +26,7 @@ TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
     ("postgresql:///lab?user=a&password=hunter22&sslmode=require", "postgresql:///lab?user=a&password=***&sslmode=require"),
     ('{"api_key": "abcd1234", "n": 3}', '{"api_key": "***", "n": 3}'),
     ("client_secret=abcd1234", "client_secret=***"),
+    ("password: hunter22", "password: ***"),
     ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc", "***"),
 ])  # fmt: skip
 def test_what_looks_like_a_secret_is_masked(text: str, expected: str) -> None:
@@ -35,6 +36,7 @@ def test_what_looks_like_a_secret_is_masked(text: str, expected: str) -> None:
 @pytest.mark.parametrize("text", [
     "pad_token: <|endoftext|>", "tokens: 4096", "the standard bearer deserves it", "http://127.0.0.1:8501/experiment?id=abc",
     "decode_tokens_per_second=31.5", "ab_sk-l", "https://huggingface.co/org/model@main", "12:30:05 a@b.example", "asking for a password",
+    "the tool asks for the password: pg_dump does",
 ])  # fmt: skip
 def test_ordinary_words_stay(text: str) -> None:
     assert redaction.masked(text) == text
