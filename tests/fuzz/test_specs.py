@@ -21,6 +21,7 @@ SPEC: dict[str, Any] = {
     "grid": [[None, "bfloat16"], [None, {"technique": "bnb_4bit", "options": {"quant_type": "nf4"}}]],
     "profile": False, "control": True, "stop_early": True,
 }  # fmt: skip
+PIECES = ["title:", "model:", "- ", "{", "[", "&a", "*a", "<<:", "!!python/object:os.system", "? ", "|", ": ", "\n", "  "]
 
 
 def check(data: Any) -> None:
@@ -49,8 +50,7 @@ def test_data_of_any_shape(data: Any) -> None:
 @given(data=st.one_of(
     changed(SPEC).map(lambda d: yaml.dump(d, allow_unicode=True).encode(errors="surrogatepass")),
     st.binary(max_size=300),
-    st.lists(st.one_of(texts, st.sampled_from(["title:", "model:", "- ", "{", "[", "&a", "*a", "<<:", "!!python/object:os.system", "? ", "|", ": ", "\n", "  "])),
-             max_size=12).map(lambda parts: "".join(parts).encode(errors="surrogatepass")),
+    st.lists(st.one_of(texts, st.sampled_from(PIECES)), max_size=12).map(lambda parts: "".join(parts).encode(errors="surrogatepass")),
 ))  # fmt: skip
 def test_a_file(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "file.yaml"
