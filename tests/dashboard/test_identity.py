@@ -124,9 +124,9 @@ def test_the_pages_socket_is_refused_before_it_is_accepted() -> None:
             assert socket.receive_json() == ["ana"]
         with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream"):
             pass
-    with TestClient(app, client=("203.0.113.9", 1)) as client:
-        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/_stcore/stream", headers={HEADER: "ana"}):
-            pass
+    elsewhere = TestClient(app, client=("203.0.113.9", 1))
+    with elsewhere, pytest.raises(WebSocketDisconnect), elsewhere.websocket_connect("/_stcore/stream", headers={HEADER: "ana"}):
+        pass
 
 
 @pytest.mark.usefixtures("behind_proxy")
