@@ -20,6 +20,7 @@ def main() -> None:
     _, total = audit.acts(store.database(), 0)
     if not total:
         st.info("Nothing has been done yet. What people start, cancel, change, share, import or delete is listed here.")
+        pages.link("experiments", "All experiments")
         return
     page = links.page_number(st.query_params, last := -(-total // PER_PAGE))
     rows, _ = audit.acts(store.database(), PER_PAGE, (page - 1) * PER_PAGE)
