@@ -22,6 +22,7 @@ def local(name: str) -> ModelSpec:
     return ModelSpec(source="local", name=name)
 
 
+@pytest.mark.case("T30")
 def test_missing_model_names_the_way_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'nothing' is not in .*; put its directory below"):
         checkpoint(local("nothing"), tmp_path, tmp_path)
@@ -29,12 +30,14 @@ def test_missing_model_names_the_way_to_get_it(tmp_path: Path) -> None:
         checkpoint(ModelSpec(source="bundled", name="smollm2-135m"), tmp_path, tmp_path)
 
 
+@pytest.mark.case("T30")
 def test_a_link_out_of_the_root_is_refused(tiny_model_root: Path, tmp_path: Path) -> None:
     (tmp_path / "escape").symlink_to(tiny_model_root / "tiny")
     with pytest.raises(ValueError, match="leads out of"):
         checkpoint(local("escape"), tmp_path, tmp_path)
 
 
+@pytest.mark.case("T27")
 def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
     folder = tmp_path / "pickled"
     folder.mkdir()
@@ -44,6 +47,7 @@ def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
         checkpoint(local("pickled"), tmp_path, tmp_path)
 
 
+@pytest.mark.case("T28")
 def test_remote_code_is_not_run(tiny_model_root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "remote"
     folder.mkdir()
