@@ -99,7 +99,7 @@ def migrate(db: Engine) -> None:
             if db.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
             elif (state := connection.execute(text("PRAGMA quick_check(1)")).scalar()) != "ok":
-                raise ValueError(f"database: {_where(db)} is damaged ({state}); restore a backup or move the file away")
+                raise ValueError(f"database: {_where(db)} is damaged ({' '.join(str(state).split())}); restore a backup or move the file away")
             _upgrade(db, connection)
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())

@@ -90,30 +90,6 @@ def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
         connect(f"sqlite:///{tmp_path}/file/lab.db")
 
 
-@pytest.mark.case("T23")
-def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
-    path = tmp_path / "lab.db"
-    path.write_text("my diary " * 1000)
-    with pytest.raises(ValueError, match="cannot be used: file is not a database"):
-        migrate(connect(f"sqlite:///{path}"))
-    assert path.read_text().startswith("my diary")
-
-
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "lab.db"
-    db = connect(f"sqlite:///{path}")
-    migrate(db)
-    for _ in range(50):
-        enqueue(db, runs=20)
-    db.dispose()  # the last one to leave moves everything into the file
-    with path.open("r+b") as f:
-        for page in range(4096 * 3, path.stat().st_size, 4096):
-            f.seek(page)
-            f.write(b"\xff" * 2048)
-    with pytest.raises(ValueError, match=r"is damaged|malformed"):
-        migrate(connect(f"sqlite:///{path}"))
-
-
 @pytest.mark.case("T21")
 def test_a_server_that_is_away_is_named_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"postgresql\+psycopg://me:\*\*\*@127.0.0.1:9/x cannot be used") as caught:

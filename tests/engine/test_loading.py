@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from engine.catalogue import SHAPES
 from engine.devices import find_device
@@ -37,14 +40,30 @@ def test_a_link_out_of_the_root_is_refused(tiny_model_root: Path, tmp_path: Path
         checkpoint(local("escape"), tmp_path, tmp_path)
 
 
+class _Marker:
+    """Pickled weights that leave a file behind when somebody loads them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
 @pytest.mark.case("T27")
-def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
-    folder = tmp_path / "pickled"
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+def test_pickled_weights_are_not_loaded_under_any_name(name: str, tiny_model_root: Path, tmp_path: Path) -> None:
+    marker, folder = tmp_path / "marker", tmp_path / "evil"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    (folder / "pytorch_model.bin").write_bytes(b"not even read")
-    with pytest.raises(ValueError, match="has no safetensors file; unsafe weights formats are not loaded"):
-        checkpoint(local("pickled"), tmp_path, tmp_path)
+    for file in (tiny_model_root / "tiny").iterdir():
+        if file.suffix != ".safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+    (folder / name).write_bytes(pickle.dumps(_Marker(marker)))
+    with pytest.raises((ValueError, OSError, SafetensorError), match=r"unsafe weights formats|header|safetensors"):
+        load_session(local("evil"), [], find_device("cpu"), 0, tmp_path, tmp_path, tmp_path)
+    assert not marker.exists()
+    pickle.loads((folder / name).read_bytes())  # noqa: S301
+    assert marker.exists(), "the trap works"
 
 
 @pytest.mark.case("T28")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -71,11 +72,12 @@ CASES = {
 }
 
 
-def causing_tests() -> dict[str, list[str]]:
+@cache
+def causing_tests(folder: Path = TESTS) -> dict[str, list[str]]:
     """{case: ["file::function", ...]} by the markers on test functions, parameters and files in all tests; read without importing them."""
     found: dict[str, set[str]] = defaultdict(set)
-    for path in sorted(TESTS.rglob("test_*.py")):
-        tree, name = ast.parse(path.read_text()), str(path.relative_to(TESTS.parent))
+    for path in sorted(folder.rglob("test_*.py")):
+        tree, name = ast.parse(path.read_text()), str(path.relative_to(folder.parent))
         for node in tree.body:
             if isinstance(node, ast.FunctionDef):
                 for case in {c for decorator in node.decorator_list for c in _marked(decorator)}:
