@@ -7,12 +7,14 @@ second says the reason, the third raises; behind read-only pages the database re
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypedDict
 
 import streamlit as st
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import identity, notices, store, words
 from db.visitor import owners
@@ -73,6 +75,10 @@ def action(callback: Callable[P, str | None]) -> Callable[P, None]:
             said = callback(*args, **kwargs)
         except ValueError as error:
             notices.say(str(error), "error")
+            return
+        except SQLAlchemyError as error:  # locked for longer than one waits, full, or away
+            logging.getLogger(__name__).exception("action %s", callback.__name__)
+            notices.say(f"The database did not answer ({store.reason(error)}); nothing was changed. Try again.", "error")
             return
         if said:
             notices.say(said)
