@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.auth_util import is_authlib_installed
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from dashboard import identity
@@ -30,6 +31,8 @@ _NO_STORE = {"Cache-Control": "no-store"}
 def check() -> None:
     """Before the first request. Raises ValueError where who connects could not be told, or who somebody is could be read in two ways."""
     access.check()
+    if identity.mode() is identity.Mode.OIDC and not is_authlib_installed():
+        raise ValueError("[auth] in secrets.toml: signing in needs packages: .venv/bin/pip install -r requirements-server.txt")
     # uvicorn would put the address that X-Forwarded-For claims in place of the one that connects
     if identity.mode() is identity.Mode.HEADER and os.environ.get("FORWARDED_ALLOW_IPS") != "":
         raise ValueError("LAB_AUTH_HEADER: start the pages with `make run`, or set FORWARDED_ALLOW_IPS to nothing (FORWARDED_ALLOW_IPS=)")

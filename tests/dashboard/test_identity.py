@@ -53,9 +53,11 @@ def with_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     before = st.get_option("secrets.files")
     st.config.set_option("secrets.files", [str(file)])
     secrets_singleton._reset()
+    identity._has_provider.cache_clear()
     yield
     st.config.set_option("secrets.files", before)
     secrets_singleton._reset()
+    identity._has_provider.cache_clear()
 
 
 def cookie(secret: str = SECRET, **claims: Any) -> dict[str, str]:
@@ -182,6 +184,17 @@ def test_two_ways_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_AUTH_HEADER", HEADER)
     with pytest.raises(ValueError, match="take one of them away"):
         gate.check()
+
+
+def test_a_file_of_secrets_that_cannot_be_read_lets_nobody_in(with_provider: None, db: Engine) -> None:
+    (file,) = st.get_option("secrets.files")
+    Path(file).write_text("[auth\nredirect_uri = ")
+    secrets_singleton._reset()
+    identity._has_provider.cache_clear()
+    with pytest.raises(ValueError, match="cannot be read, so nobody knows"):
+        gate.check()
+    with asking() as client, pytest.raises(ValueError, match="cannot be read"):
+        client.get("/api/v1/experiments.json")
 
 
 @pytest.mark.usefixtures("behind_proxy")
