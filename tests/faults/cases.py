@@ -61,7 +61,7 @@ CASES = {
     "T35": Case("formulas in exported cells", "a byte order mark: files have none, so that pandas and DuckDB read the first column's name"),
     "T36": Case("migrations against the schema of the tables"),
     "T37": Case("NaN, infinity, 2^63, NUL, half characters, 10 MB in every field; a sort key that is SQL"),
-    "T38": Case("a token in a log; an exception in a page", "masking of further secrets is being built"),
+    "T38": Case("a token in a log; an exception in a page", "that visitors get no traceback: a setting of Streamlit (showErrorDetails)"),
     "T39": Case("a Ray worker, node or dispatcher dies", "Ray is not built yet"),
     "T40": Case("links to what is missing, deleted, malformed, private; a visitor who writes"),
     "T41": Case("10,000 runs in the database"),
