@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from engine.commands import advise, catalogue, claims, plan, queue, results, run
+from engine.commands import advise, catalogue, claims, cluster, plan, queue, results, run
 from engine.terminal import app, err
 
-COMMANDS = (advise, catalogue, claims, plan, queue, results, run)
+COMMANDS = (advise, catalogue, claims, cluster, plan, queue, results, run)
 """Loading a module registers its commands."""
 
 

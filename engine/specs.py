@@ -246,7 +246,10 @@ def expand(spec: ExperimentSpec) -> list[PlannedRun]:
 
 
 class RunSpec(_Spec):
-    """Everything a child process needs to know: the content of its spec.json. Paths are absolute."""
+    """Everything a child process needs to know: the content of its spec.json. Paths are absolute.
+
+    threads: what it computes with; threads_asked: what the experiment fixes, None where that is all CPUs of the machine.
+    """
 
     kind: RunKind
     model: ModelSpec
@@ -256,6 +259,7 @@ class RunSpec(_Spec):
     device: dict[str, Any]
     seed: int
     threads: int
+    threads_asked: int | None = None
     models_dir: str
     local_models_dir: str
     texts_dir: str
@@ -274,11 +278,21 @@ def run_spec(spec: ExperimentSpec, planned: PlannedRun, device: Device) -> RunSp
         device=device.to_json(),
         seed=spec.seed,
         threads=spec.threads or usable_cpus(),
-        models_dir=str(settings.bundled_models_dir()),
-        local_models_dir=str(settings.local_models_dir()),
-        texts_dir=str(settings.texts_dir()),
-        artifacts_dir=str(settings.data_dir() / "artifacts"),
+        threads_asked=spec.threads,
+        **_folders(),
     )
+
+
+def at_home(spec: RunSpec, device: Device) -> RunSpec:
+    """The RunSpec that another machine made, with the folders and CPUs of this one."""
+    return spec.model_copy(update={"device": device.to_json(), "threads": spec.threads_asked or usable_cpus(), **_folders()})
+
+
+def _folders() -> dict[str, str]:
+    return {
+        "models_dir": str(settings.bundled_models_dir()), "local_models_dir": str(settings.local_models_dir()),
+        "texts_dir": str(settings.texts_dir()), "artifacts_dir": str(settings.data_dir() / "artifacts"),
+    }  # fmt: skip
 
 
 def new_id() -> str:
