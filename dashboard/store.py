@@ -18,7 +18,7 @@ from dashboard import frozen
 from db import edits, listing, open_runs, queries, saved
 from db.filter import Filter
 from db.session import connect, migrate
-from engine import analysis, api, doctor, settings
+from engine import analysis, api, doctor, redaction, settings
 from engine.answers import advisor
 from engine.answers.explain import Why, explain
 from engine.answers.interactions import Interaction, interactions
@@ -59,9 +59,9 @@ def database() -> Engine:
 
 
 def reason(error: Exception) -> str:
-    """A database's complaint in one line, without the statement."""
+    """A database's complaint in one line, without the statement and without secrets."""
     original = getattr(error, "orig", None) or error
-    return " ".join(str(original).split())
+    return redaction.masked(" ".join(str(original).split()))
 
 
 def token(experiment_id: str | None = None) -> str:

@@ -110,7 +110,7 @@ def problems(params: Mapping[str, str]) -> list[str]:
     if found.beyond:
         said.append(f"{found.beyond} variants are left out, for at most {MOST} can be chosen")
     if params.get("base") and links.variant(params) is None:
-        said.append(f"base={params['base'][:40]} cannot name a variant")
+        said.append(f"base={(links.text(params, 'base') or '')[:40]} cannot name a variant")
     return said
 
 

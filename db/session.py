@@ -106,21 +106,29 @@ def migrate(db: Engine) -> None:
 
 
 def _upgrade(db: Engine, connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config, scripts = _migrations()
     config.attributes["connection"] = connection
-    scripts = ScriptDirectory.from_config(config)
     current, head = MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()
     if current == head:
         return
-    known = {script.revision for script in scripts.walk_revisions()}
-    if current is not None and current not in known:
+    if current is not None and current not in known_revisions():
         raise ValueError(f"database: {_where(db)} was written by a newer version (schema {current}); update this code")
     if current is None and (tables := inspect(connection).get_table_names()):
         raise ValueError(f"database: {_where(db)} holds tables of something else ({tables[0]}); name an empty database")
     if current is not None and db.dialect.name == "sqlite":
         _back_up(Path(str(db.url.database)), current)
     command.upgrade(config, "head")
+
+
+def known_revisions() -> set[str]:
+    """Every schema that this code can bring up to date."""
+    return {script.revision for script in _migrations()[1].walk_revisions()}
+
+
+def _migrations() -> tuple[Config, ScriptDirectory]:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config, ScriptDirectory.from_config(config)
 
 
 def _back_up(path: Path, revision: str) -> None:

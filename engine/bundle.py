@@ -16,19 +16,22 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    NonNegativeInt,
     ValidationError,
     model_validator,
 )
 
+from engine.imports.reading import MAX_DEPTH, deeper
 from engine.imports.spec import ImportedSpec
 from engine.measurement import Status
 from engine.presets import parse_spec
 from engine.record import FORMAT, Record
 from engine.registry import readable
-from engine.specs import ExperimentSpec, RunKind
+from engine.specs import MAX_RUNS, ExperimentSpec, RunKind
 
+MAX_BYTES = 256 * 2**20
 _REASON_CHARACTERS = 1_000  # what is wrong with one run is often wrong with all
+_MEASUREMENTS, _SAMPLES, _WORDS, _LOG = 10_000, 1_000_000, 20_000, 100_000
+"""Of a run and of a measurement; characters of a reason, of a log's end. Ten times what is ever written, and more."""
 
 
 def save_bundle(record: Record, path: Path) -> None:
@@ -48,12 +51,19 @@ def save_bundle(record: Record, path: Path) -> None:
 def load_bundle(path: Path) -> Record:
     """Read a bundle; its spec is completed with the defaults of this version. Raises ValueError that says what is wrong."""
     try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise ValueError(f"bundle: {path} has {size >> 20} MiB; {MAX_BYTES >> 20} MiB are read at most")
         text = path.read_text()
-        record = json.loads(text, parse_constant=_refuse)
     except OSError as error:
         raise ValueError(f"bundle: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"bundle: {path} is not JSON; it may have been cut off") from None
+    try:
+        record = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise ValueError(f"bundle: {path} is not JSON; it may have been cut off") from None
+    if deeper(record, MAX_DEPTH):
+        raise ValueError(f"bundle: {path} is nested more than {MAX_DEPTH} deep")
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else None
         raise ValueError(f"bundle: {path} has format {found!r}; this version reads {FORMAT!r}")
@@ -78,6 +88,7 @@ def _moment(text: str) -> str:
     return text
 
 
+_Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _Moment = Annotated[str, AfterValidator(_moment)]
 
 
@@ -104,38 +115,38 @@ class _Variant(_Part):
 
 class _Measurement(_Part):
     metric: str = Field(max_length=64)
-    point: dict[str, int | FiniteFloat | str]
+    point: dict[str, int | FiniteFloat | str] = Field(max_length=40)
     status: Status
-    reason: str | None
+    reason: str | None = Field(max_length=_WORDS)
     value: FiniteFloat | None
-    samples: list[FiniteFloat]
-    warmups: list[FiniteFloat]
+    samples: list[FiniteFloat] = Field(max_length=_SAMPLES)
+    warmups: list[FiniteFloat] = Field(max_length=_SAMPLES)
 
 
 class _Run(_Part):
-    variant: NonNegativeInt
-    round: NonNegativeInt
+    variant: _Whole
+    round: _Whole
     kind: RunKind
     status: Status
-    reason: str | None
+    reason: str | None = Field(max_length=_WORDS)
     device: str | None = Field(max_length=200)
-    attempt: NonNegativeInt
+    attempt: _Whole
     started_at: _Moment | None
     ended_at: _Moment | None
     seconds: FiniteFloat | None
-    environment: str | None
+    environment: str | None = Field(max_length=200)
     evidence: dict[str, Any] | None
     details: dict[str, Any] | None
-    host_peak_bytes: NonNegativeInt | None
-    log_tail: str | None
-    measurements: list[_Measurement]
+    host_peak_bytes: Annotated[int, Field(ge=0, le=2**63 - 1)] | None
+    log_tail: str | None = Field(max_length=_LOG)
+    measurements: list[_Measurement] = Field(max_length=_MEASUREMENTS)
 
 
 class _Bundle(_Part):
     experiment: _Experiment
-    variants: list[_Variant]
-    environments: dict[str, dict[str, Any]]
-    runs: list[_Run]
+    variants: list[_Variant] = Field(max_length=MAX_RUNS)
+    environments: dict[str, dict[str, Any]] = Field(max_length=MAX_RUNS)
+    runs: list[_Run] = Field(max_length=MAX_RUNS)
 
     def spec(self) -> ExperimentSpec | ImportedSpec:
         """Raises ValueError. What another tool measured has a spec of its own kind."""

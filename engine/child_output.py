@@ -14,19 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from engine import redaction
+
 LOG_BYTES = 1_000_000
 RECENT_BYTES = 65_536
 TAIL_CHARACTERS = 4_000
 
 _CHUNK = 65_536
-_TOKEN = re.compile(r"hf_[A-Za-z0-9]{5,}")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class Output:
     """Drains a pipe into a file in a thread of its own. `pipe` is the end that a child writes into.
 
-    The file gets the first 1 MB. The last 64 KB stay in memory and are appended at the end.
+    The file gets the first 1 MB, line by line, secrets masked. The last 64 KB stay in memory and are appended at the end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,6 +35,7 @@ class Output:
         reading, self.pipe = os.pipe()
         self._source = os.fdopen(reading, "rb", buffering=0)
         self._total = self._written = 0
+        self._held = bytearray()  # the last line so far: a secret may be half in it
         self._recent = bytearray()
         self._lock = threading.Lock()
         self._stop = os.eventfd(0)
@@ -66,9 +68,12 @@ class Output:
         with self._source, self._log:
             for chunk in self._chunks():
                 self._total += len(chunk)
-                complete = self._written + len(chunk) == self._total
+                complete = self._written + len(self._held) + len(chunk) == self._total
                 if complete and self._total <= LOG_BYTES:
-                    self._write(chunk)
+                    self._held += chunk
+                    end = redaction.whole(self._held)
+                    self._write(self._held[:end])
+                    del self._held[:end]
                 with self._lock:
                     self._recent += chunk
                     del self._recent[:-RECENT_BYTES]
@@ -90,23 +95,24 @@ class Output:
             yield chunk
 
     def _write(self, data: bytes | bytearray) -> None:
+        """Counts what the child printed, not what became of it."""
+        text = redaction.masked_bytes(bytes(data))
         with contextlib.suppress(OSError):  # disk full: the child must be drained all the same
-            self._written += self._log.write(data) or 0
+            self._written += len(data) if self._log.write(text) == len(text) else 0
 
     def _write_end(self) -> None:
         missing = self._total - self._written
-        end = self._recent[-missing:] if missing else b""
-        if left_out := missing - len(end):
-            self._write(f"\n[{left_out} bytes left out]\n".encode())
+        end = self._recent[-missing:] if missing else bytearray()
+        if missing > len(end):
+            del end[: redaction.first_whole(end)]
+            self._write(f"\n[{missing - len(end)} bytes left out]\n".encode())
         self._write(end)
 
 
 def printable(text: str) -> str:
-    """Text that both databases store and a page may show: no control characters, no half characters, no tokens."""
-    if token := os.environ.get("HF_TOKEN"):
-        text = text.replace(token, "hf_***")
+    """Text that both databases store and a page may show: no control characters, no half characters, no secrets."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _TOKEN.sub("hf_***", _NOT_TEXT.sub("\ufffd", text))
+    return redaction.masked(_NOT_TEXT.sub("\ufffd", text))
 
 
 def printable_json(value: Any) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from engine.commands import advise, catalogue, claims, cluster, plan, queue, results, run
+from engine import redaction
+from engine.commands import advise, backup, catalogue, claims, cluster, plan, queue, results, run
 from engine.terminal import app, err
 
-COMMANDS = (advise, catalogue, claims, cluster, plan, queue, results, run)
+COMMANDS = (advise, backup, catalogue, claims, cluster, plan, queue, results, run)
 """Loading a module registers its commands."""
 
 
@@ -16,5 +17,5 @@ def main() -> None:
     try:
         app()
     except ValueError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False)
+        err.print(f"error: {redaction.masked(str(error))}", style="red", markup=False, highlight=False)
         sys.exit(2)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from db import queue
-from engine import artifacts, settings
+from engine import artifacts, redaction, settings
 from engine.devices import Device
 from engine.executor import Executor
 from engine.locks import Lock
@@ -64,7 +64,7 @@ class LiveRun:
         self._time_limit = spec.timeout_seconds
 
     def _fail(self, reason: str) -> None:
-        self.result = RunResult(Status.FAILED, reason)
+        self.result = RunResult(Status.FAILED, redaction.masked(reason))
 
     def watch(self) -> None:
         """Notice the end, and end what is over its time. Needs no database."""

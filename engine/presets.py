@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from engine import yaml_text
 from engine.catalogue import closest
 from engine.registry import readable
 from engine.settings import REPOSITORY
@@ -31,10 +32,8 @@ def load_spec(name_or_file: str, overrides: dict[str, Any] | None = None) -> Exp
             f"no file {name_or_file!r}" if is_file else
             f"unknown preset {name_or_file!r}{closest(name_or_file, known)}; known: {', '.join(known)}, or a file ending in .yaml"
         )
-    try:
-        data = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
+    with path.open("rb") as f:
+        data = yaml_text.read(f.read(yaml_text.MAX_BYTES + 1), path.name)
     if not isinstance(data, dict):
         raise ValueError(f"{path.name}: an experiment is a mapping with title, model and variants")
     return parse_spec(data | (overrides or {}))

@@ -18,6 +18,9 @@ from engine.workload import Workload
 
 _Built = TypeVar("_Built")
 
+_SHOWN, _PIECE = 10, 100
+"""Of what is wrong: so many problems, so many characters of each name and value."""
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -72,9 +75,17 @@ def _build(table: Mapping[str, type[_Built]], what: str, name: str, options: Map
 def readable(error: ValidationError) -> str:
     """One line per problem: field, what is wrong, what was given."""
     lines = []
-    for e in error.errors(include_url=False):
-        field = ".".join(str(p) for p in e["loc"])
+    problems = error.errors(include_url=False)
+    for e in problems[:_SHOWN]:
+        field = ".".join(str(p)[:_PIECE] for p in e["loc"])
         message = e["msg"].removeprefix("Value error, ")
-        given = "" if e["type"] in ("missing", "value_error") else f" (given: {e['input']!r})"
-        lines.append((f"{field}: " if field else "") + message + given)
-    return "; ".join(lines)
+        given = "" if e["type"] in ("missing", "value_error") else f" (given: {_short(repr(e['input']))})"
+        lines.append((f"{field}: " if field else "") + _short(message, 600) + given)
+    if len(problems) > _SHOWN:
+        lines.append(f"and {len(problems) - _SHOWN} more problems")
+    text = "; ".join(lines)  # it may be anything that somebody wrote, and goes to terminals
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _short(text: str, longest: int = _PIECE) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -28,6 +28,7 @@ from engine.workload import Workload
 MAX_RUNS = 2000
 CONTROL_ROUNDS = 5
 LOOK_EVERY = 5
+_LONGEST_TECHNIQUE = 1_000
 
 
 class _Spec(BaseModel):
@@ -53,11 +54,13 @@ def _technique_of(text: str) -> dict[str, Any]:
     name, opened, rest = text.strip().partition("(")
     if not opened:
         return {"technique": name}
+    if len(text) > _LONGEST_TECHNIQUE:
+        raise ValueError(f"{text[:40]!r}… is no technique; it has {len(text)} characters, at most {_LONGEST_TECHNIQUE} are read")
     if "&" in rest or "*" in rest:  # names of parts, by which a line of text can stand for gigabytes
         raise ValueError(f"{text!r} is no technique; options have neither & nor *")
     try:  # all of it text at first: YAML would take the option "off" for false
         options = yaml.load("{" + rest.removesuffix(")").replace("=", ": ") + "}", yaml.BaseLoader) if rest.endswith(")") else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         options = None
     if not isinstance(options, dict) or "" in options.values():
         raise ValueError(f"{text!r} is no technique; write name or name(option=value, other=value)")

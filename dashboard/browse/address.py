@@ -220,7 +220,7 @@ def _number(params: Params, name: str, largest: int, usual: int, problems: list[
     value = _text(params, name, VALUE_CHARACTERS, problems)
     if value is None:
         return usual
-    if value.isascii() and value.isdigit() and 1 <= int(value[:12]) <= largest:
+    if value.isascii() and value.isdigit() and len(value) <= 12 and 1 <= int(value) <= largest:
         return int(value)
     problems.append(Problem(name, f"{value[:40]!r} is no number from 1 to {largest:,}"))
     return usual

@@ -74,7 +74,7 @@ def experiments_csv(db: Engine, wanted: Filter) -> Response:
 def variants_csv(request: Request) -> Response:
     try:
         until = _moment(request.query_params.get("until"))
-    except ValueError:
+    except (ValueError, OverflowError):
         return answer_json({"error": "until: write a moment in UTC, 2026-01-31T12:00:00Z", "field": "until"}, 400)
 
     def variants(db: Engine, wanted: Filter) -> Response:

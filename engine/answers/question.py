@@ -65,7 +65,7 @@ def bytes_of(text: str) -> float:
     """'24GB' -> 24e9, '24 GiB' -> 24 x 2^30. Raises ValueError."""
     number, unit = _amount("max-memory", text, "24GB or 24GiB")
     if unit.upper() not in _UNITS:
-        raise ValueError(f"max-memory: {text!r} has no unit of bytes; write 24GB (24 x 10^9) or 24GiB (24 x 2^30)")
+        raise ValueError(f"max-memory: {text[:80]!r} has no unit of bytes; write 24GB (24 x 10^9) or 24GiB (24 x 2^30)")
     return number * _UNITS[unit.upper()]
 
 
@@ -73,7 +73,7 @@ def fraction_of(text: str) -> float:
     """'1%' -> 0.01. The sign is asked for: a bare 1 could be one percent or all of it. Raises ValueError."""
     number, unit = _amount("max-quality-loss", text, "1%")
     if unit != "%":
-        raise ValueError(f"max-quality-loss: {text!r} has no percent sign; write {number:g}%")
+        raise ValueError(f"max-quality-loss: {text[:80]!r} has no percent sign; write {number:g}%")
     return number / 100
 
 
@@ -81,7 +81,7 @@ def point_of(text: str) -> tuple[tuple[str, str], ...]:
     """'batch=8, new_tokens=24' -> its pairs. Raises ValueError."""
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     if not pairs or any(not (key.strip() and sign and value.strip()) for key, sign, value in pairs):
-        raise ValueError(f"point: {text!r} is not of the form batch=8,new_tokens=24")
+        raise ValueError(f"point: {text[:80]!r} is not of the form batch=8,new_tokens=24")
     return tuple((key.strip(), value.strip()) for key, _, value in pairs)
 
 
@@ -93,5 +93,5 @@ def fits(point: Mapping[str, object], wanted: tuple[tuple[str, str], ...]) -> bo
 def _amount(field: str, text: str, example: str) -> tuple[float, str]:
     found = _AMOUNT.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{field}: {text!r} is not an amount; write {example}")
+        raise ValueError(f"{field}: {text[:80]!r} is not an amount; write {example}")
     return float(found[1]), found[2]

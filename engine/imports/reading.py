@@ -33,7 +33,7 @@ class Node:
     path: str = ""
 
     def wrong(self, problem: str) -> ValueError:
-        return ValueError(f"{self.file}: {self.path or 'the file'}: {problem}")
+        return ValueError(f"{self.file}: {plain(self.path) or 'the file'}: {problem}")
 
     def get(self, *names: str) -> Node | None:
         """What is down there; None where it, or something on the way, is missing or null."""
@@ -55,12 +55,12 @@ class Node:
         return here
 
     def items(self) -> Iterator[tuple[str, Node]]:
-        """Name and node of each field that is not null."""
+        """Name, as it may be shown, and node of each field that is not null."""
         if not isinstance(self.data, dict):
             raise self.wrong(f"an object is expected, not {_kind(self.data)}")
         for name in self.data:
             if (found := self.get(str(name))) is not None:
-                yield str(name), found
+                yield plain(str(name)), found
 
     def list(self) -> list[Node]:
         if not isinstance(self.data, list):
@@ -105,7 +105,7 @@ def parse(content: bytes, file: str) -> Node:
         lines = "; of a file with one JSON object per line, import the summary beside it" if content.lstrip()[:1] == b"{" else ""
         raise NotThisFormatError(f"{file}: it is not JSON, or was cut off{lines}") from None
     node = Node(data, file)
-    if _deeper(data, MAX_DEPTH):
+    if deeper(data, MAX_DEPTH):
         raise ValueError(f"{file}: it is nested more than {MAX_DEPTH} deep")
     return node
 
@@ -132,7 +132,8 @@ def _kind(data: Any) -> str:
     return names.get(type(data), type(data).__name__)
 
 
-def _deeper(data: Any, limit: int) -> bool:
+def deeper(data: Any, limit: int) -> bool:
+    """Whether lists and objects lie in each other more than so many times."""
     level = [data]
     for _ in range(limit):
         level = [v for d in level if isinstance(d, dict | list) for v in (d.values() if isinstance(d, dict) else d)]

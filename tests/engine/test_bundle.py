@@ -108,3 +108,26 @@ def test_a_file_that_cannot_be_written_is_the_users_to_mend(record: dict[str, An
     with pytest.raises(ValueError, match="^--bundle: .* cannot be written"):
         save_bundle(record, tmp_path / place)
     assert [p.name for p in tmp_path.iterdir()] == ["a-folder"]
+
+
+@pytest.mark.parametrize(("spoil", "message"), [
+    (lambda r: r["runs"][0].update(attempt=2**31), "runs.0.attempt: Input should be less than or equal to 2147483647"),
+    (lambda r: r["runs"][0].update(host_peak_bytes=2**63), "runs.0.host_peak_bytes: "),
+    (lambda r: r["runs"][0].update(log_tail="x" * 100_001), "runs.0.log_tail: String should have at most 100000 characters"),
+    (lambda r: r["runs"][0].update(reason="x" * 20_001), "runs.0.reason: String should have at most 20000 characters"),
+    (lambda r: r.update(runs=r["runs"] * 500), "runs: List should have at most 2000 items"),
+    (lambda r: r["runs"][0]["measurements"][0].update(point={str(i): i for i in range(41)}), "runs.0.measurements.0.point: Dictionary should have at most 40"),
+    (lambda r: r["runs"][0].update(details={"a": json.loads("[" * 60 + "]" * 60)}), "is nested more than 40 deep"),
+])  # fmt: skip
+def test_there_are_limits(record: dict[str, Any], path: Path, spoil: Any, message: str) -> None:
+    spoil(record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=f"^bundle: .*{message}"):
+        load_bundle(path)
+
+
+def test_a_file_of_gigabytes_is_not_read(path: Path) -> None:
+    with path.open("wb") as f:
+        f.truncate(5 * 2**30)  # it takes no disk
+    with pytest.raises(ValueError, match="has 5120 MiB; 256 MiB are read at most"):
+        load_bundle(path)
