@@ -23,7 +23,8 @@ from engine.executor import Executor
 from engine.locks import Lock
 from engine.measurement import RunResult, Status
 from engine.registry import readable
-from engine.specs import ExperimentSpec, PlannedRun, RunKind, run_spec
+from engine.run_spec import run_spec
+from engine.specs import ExperimentSpec, PlannedRun, RunKind
 
 MINIMUM_FREE_BYTES = 200 * 10**6
 

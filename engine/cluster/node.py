@@ -14,7 +14,7 @@ from engine.devices import Device, local_devices
 from engine.executor import Executor, LocalExecutor
 from engine.locks import DeviceLock
 from engine.measurement import RunResult, Status
-from engine.specs import RunSpec, at_home
+from engine.run_spec import RunSpec, at_home
 
 
 @dataclass(frozen=True)

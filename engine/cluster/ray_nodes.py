@@ -20,7 +20,7 @@ from engine import artifacts
 from engine.cluster.node import Look, Node
 from engine.devices import Device
 from engine.measurement import RunResult, Status
-from engine.specs import RunSpec
+from engine.run_spec import RunSpec
 
 OFFERED = "tradeoff_lab"
 """Custom resource of the machines that may be used: one, so that two schedulers do not share a machine."""

@@ -27,7 +27,8 @@ from engine.metrics import format_seconds
 from engine.presets import parse_spec
 from engine.profiles import Profile, read_profile, trace_file
 from engine.record import Record, add_run, new_record
-from engine.specs import RunKind, expand, run_spec
+from engine.run_spec import run_spec
+from engine.specs import RunKind, expand
 from tests.dashboard.conftest import HOSTILE, finished, texts
 
 GPU = Profile(

@@ -12,7 +12,7 @@ from engine.cluster.node import Look, Node
 from engine.devices import Device
 from engine.locks import DeviceLock
 from engine.measurement import Status
-from engine.specs import at_home
+from engine.run_spec import at_home
 from tests.engine.processes import CPU, local_executor, run_spec_for, wait_for
 
 
@@ -71,7 +71,7 @@ def test_who_has_the_device_is_named_and_the_place_is_kept(node: Node) -> None:
 def test_folders_and_cpus_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = run_spec_for("normal", threads=64)
     device = Device("cpu", "cpu", "another processor", "elsewhere", 2**30)
-    monkeypatch.setattr("engine.specs.usable_cpus", lambda: 3)
+    monkeypatch.setattr("engine.run_spec.usable_cpus", lambda: 3)
     here = at_home(sent, device)
     assert (here.threads, here.device["machine"], here.texts_dir) == (3, "elsewhere", str(settings.texts_dir()))
     assert at_home(sent.model_copy(update={"threads_asked": 2}), device).threads == 2
