@@ -126,6 +126,12 @@ def line(kind: str) -> None:
         f.write(texts[kind])
 
 
+def full() -> None:
+    """Its disk is full when it wants to hand in its result."""
+    with open("/dev/full", "w") as f:
+        f.write("{}")
+
+
 def flood(megabytes: str) -> None:
     for _ in range(int(megabytes)):
         os.write(1, b"x" * 999_999 + b"\n")
@@ -150,6 +156,12 @@ def children(what: str) -> None:
     if what.endswith("hang"):
         hang()
     os._exit(4)
+
+
+def eat(gibibytes: str) -> None:
+    """Takes so much memory, and keeps it."""
+    kept = [b"x" * 2**28 for _ in range(4 * int(gibibytes))]
+    time.sleep(600 * bool(kept))
 
 
 def traced() -> None:

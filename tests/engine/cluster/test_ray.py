@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 
+import psutil
 import pytest
 from sqlalchemy import Engine
 
@@ -18,7 +19,7 @@ from tests.engine.processes import alive, wait_for
 from tests.engine.scheduler.lab import count_schedulers, enqueue, rows, statuses
 
 Serve = Callable[[], subprocess.Popen[bytes]]
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.faults, pytest.mark.case("T39"), pytest.mark.timeout(600)]
 
 
 def test_runs_come_back_whole_and_one_experiment_keeps_to_one_machine(cluster: Cluster, db: Engine, serve: Serve) -> None:
@@ -94,3 +95,16 @@ def test_a_machine_that_is_cut_off_fails_its_run_and_has_the_rest_when_it_is_bac
     cluster.beta.start()
     wait_for(lambda: {r.status for r in of(rows(db), experiment[1])} == {"succeeded"}, 120)
     assert {r.device for r in of(rows(db), experiment[1])} == {"beta/cpu"}
+
+
+def test_what_the_memory_monitor_ends_was_out_of_memory(cluster: Cluster, db: Engine, serve: Serve) -> None:
+    cluster.beta.kill()
+    memory = psutil.virtual_memory()
+    threshold = (memory.total - memory.available + 3 * 2**30) / memory.total
+    cluster.beta.environment |= {"RAY_memory_usage_threshold": f"{threshold:.3f}", "RAY_memory_monitor_refresh_ms": "100"}
+    cluster.beta.start()
+    enqueue(db, "eat-6", device="beta/cpu")
+    serve()
+    (row,) = wait_for(lambda: [r for r in rows(db) if r.status not in ("queued", "running")])
+    assert row.status == "out_of_memory" and "memory monitor on beta" in row.reason
+    assert cluster.beta.started() == [f"{row.id}.1"]

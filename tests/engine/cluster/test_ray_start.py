@@ -71,6 +71,7 @@ def test_an_address_that_is_none_or_that_nothing_answers_at(monkeypatch: pytest.
         ray_nodes.connect(address)
 
 
+@pytest.mark.case("T39")
 def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match=r"RAY_ADDRESS: the package ray is not installed; .* requirements-ray.txt"):
