@@ -25,7 +25,6 @@ from engine.run_spec import RunSpec
 OFFERED = "tradeoff_lab"
 """Custom resource of the machines that may be used: one, so that two schedulers do not share a machine."""
 
-_OF_THE_MEMORY_MONITOR = ("NODE_OUT_OF_MEMORY", "running low on memory")
 _EXIT_TYPE = re.compile(r"exit type: (\w+)")
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 0.5
@@ -94,9 +93,12 @@ class RayNode:
         try:
             return self._ray.get(asked)
         except self._ray.exceptions.OutOfMemoryError as error:
-            self.lost = RunResult(Status.OUT_OF_MEMORY, f"host memory: {_first_line(error)}")
+            self.lost = RunResult(Status.OUT_OF_MEMORY, f"host memory: ended by Ray's memory monitor on {self.name}: {_first_line(error)}")
         except self._ray.exceptions.RayError as error:
-            self.lost = _loss(self.name, error)
+            kind = _EXIT_TYPE.search(str(error))
+            self.lost = RunResult(
+                Status.FAILED, f"worker_lost: the process of the lab on {self.name} ended{f' ({kind[1]})' if kind else ''}"
+            )
         return None
 
     def refresh(self) -> None:
@@ -180,14 +182,6 @@ class RemoteLock:
 
     def filenos(self) -> tuple[int, ...]:
         return ()
-
-
-def _loss(name: str, error: Exception) -> RunResult:
-    text = " ".join(str(error).split())
-    if any(sign in text for sign in _OF_THE_MEMORY_MONITOR):
-        return RunResult(Status.OUT_OF_MEMORY, f"host memory: ended by Ray's memory monitor on {name}: {text[:500]}")
-    kind = _EXIT_TYPE.search(text)
-    return RunResult(Status.FAILED, f"worker_lost: the process of the lab on {name} ended{f' ({kind[1]})' if kind else ''}")
 
 
 def _first_line(error: Exception) -> str:

@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.faults, pytest.mark.case("T39"), pytest.mark.timeout(6
 
 
 def test_runs_come_back_whole_and_one_experiment_keeps_to_one_machine(cluster: Cluster, db: Engine, serve: Serve) -> None:
-    bound = {name: enqueue(db, "sleep-2", device=f"{name}/cpu") for name in ("alpha", "beta")}
-    free, traced = enqueue(db, "normal", rounds=3), enqueue(db, "traced")
     serve()
+    bound = {name: enqueue(db, "sleep-10", device=f"{name}/cpu") for name in ("alpha", "beta")}
+    free, traced = enqueue(db, "normal", rounds=3), enqueue(db, "traced")
     wait_for(lambda: set(statuses(db)) == {"succeeded"}, 120)
     found = rows(db)
     (first,), (second,) = of(found, bound["alpha"]), of(found, bound["beta"])
