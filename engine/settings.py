@@ -13,6 +13,7 @@
 | RAY_ADDRESS | HOST:PORT of a Ray cluster whose nodes the scheduler serves instead of this machine | none |
 | LAB_USER | who owns what is submitted from here | the name of the user who runs it |
 | PUBLIC_BASE_URL | what links begin with | http://HOST:PORT; for HOST=0.0.0.0 this machine's address in its network |
+| LAB_AUTH_HEADER and others | who may do what on a server: engine/access.py | everybody who comes may do everything |
 | LAB_READ_ONLY | 1: the pages show everything and change nothing; the command line and the scheduler go on writing | 0 |
 """
 

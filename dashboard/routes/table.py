@@ -5,7 +5,6 @@ The functions are synchronous, so that a slow query takes a thread and not the e
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +12,6 @@ from starlette.responses import Response
 from dashboard.routes import compare, exports, lists, openapi
 from dashboard.routes.endpoints import Endpoint, answer_json
 from db import queries
-from engine import settings
 
 # dashboard.store is imported when the first request comes: at the top it would be before the runtime that its caches ask for
 
@@ -23,22 +21,16 @@ def health(request: Request) -> Response:
     from dashboard import store
 
     try:
-        db = _database()
+        db = store.engine()
         alive = [s for s in queries.schedulers(db) if s["age_seconds"] <= store.ALIVE_SECONDS]
         return answer_json({"status": "ok", "schedulers": len(alive), "experiments": queries.count_experiments(db)})
     except (ValueError, SQLAlchemyError) as error:
         return answer_json({"status": "error", "reason": store.reason(error)}, 503)
 
 
-def _database() -> Engine:
-    from dashboard import store
-
-    return store.open_database(settings.database_url())
-
-
 _OTHERS = (
     Endpoint("/api/v1/health", health, "Whether the database answers, and how many schedulers are alive.",
-             {"application/json": "status, schedulers, experiments"}),
+             {"application/json": "status, schedulers, experiments"}, open=True),
     *lists.ENDPOINTS,
     *exports.ENDPOINTS,
     *compare.ENDPOINTS,
