@@ -29,6 +29,7 @@ TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
     ("password: hunter22", "password: ***"),
     ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc", "***"),
 ])  # fmt: skip
+@pytest.mark.case("T38")
 def test_what_looks_like_a_secret_is_masked(text: str, expected: str) -> None:
     assert redaction.masked(text) == expected == redaction.masked(expected)
 
@@ -56,6 +57,7 @@ def test_names_and_values_of_json_are_masked() -> None:
     assert printable_json({TOKEN: [f"x {TOKEN}", {"a": TOKEN}]}) == {"hf_***": ["x hf_***", {"a": "hf_***"}]}
 
 
+@pytest.mark.case("T38")
 def test_the_log_file_has_no_secret_where_it_comes_in_pieces(tmp_path: Path) -> None:
     output = Output(tmp_path / "log.txt")
     with open(output.pipe, "wb", buffering=0, closefd=False) as child:
