@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,7 +51,7 @@ def clean(
     if unknown := [name for name in what or () if name not in known]:
         raise ValueError(f"clean: {unknown[0]!r} is none; choose from {', '.join(known)}")
     freed = {name: caches.clear(name) for name in dict.fromkeys(what or ())}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": c.name, "entries": len(c.entries), "bytes": c.size_bytes, "freed_bytes": freed.get(c.name, 0), "folder": str(c.folder), "again": c.again}
         for c in known.values()
     ]  # fmt: skip
