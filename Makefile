@@ -10,11 +10,12 @@ PYTEST_ARGS ?= tests/browser tests/experiments tests/engine tests
 UNFINISHED := $(VENV)/.unfinished
 
 .DELETE_ON_ERROR:
-.PHONY: help run test prepared lint bench audit clean FORCE
+.PHONY: help run test faults prepared lint bench audit clean FORCE
 
 help:
 	@echo "make run    start the lab: http://127.0.0.1:8501 (HOST and PORT move it)"
 	@echo "make test   run the linters and all tests"
+	@echo "make faults cause every fault case of tests/faults/cases.py, also those that take minutes"
 	@echo "make lint   run the linters alone"
 	@echo "make bench  compare our measurements with bare loops; takes minutes, wants an idle machine"
 	@echo "make audit  ask for known vulnerabilities of all pinned packages; needs pypi.org"
@@ -28,6 +29,10 @@ run: $(VENV)/.runtime-stamp
 test: $(VENV)/.dev-stamp
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint prepared
 	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+# One process after the other: what these tests limit is how long a fault lasts.
+faults: prepared
+	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest -p tests.faults.report -m "case or faults" tests
 
 # What the tests need beside the environment: fetched and made while the linters run.
 prepared: $(VENV)/.dev-stamp

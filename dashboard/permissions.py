@@ -7,12 +7,14 @@ behind them the database refuses too (store.open_database).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypedDict
 
 import streamlit as st
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from dashboard import notices, store
 from engine import settings
@@ -56,6 +58,10 @@ def action(callback: Callable[P, str | None]) -> Callable[P, None]:
             said = callback(*args, **kwargs)
         except ValueError as error:
             notices.say(str(error), "error")
+            return
+        except SQLAlchemyError as error:  # locked for longer than one waits, full, or away
+            logging.getLogger(__name__).exception("action %s", callback.__name__)
+            notices.say(f"The database did not answer ({store.reason(error)}); nothing was changed. Try again.", "error")
             return
         if said:
             notices.say(said)

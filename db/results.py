@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Any
 
 from sqlalchemy import Connection, insert
@@ -34,7 +35,7 @@ def insert_measurements(connection: Connection, run_id: int, measurements: list[
             "point": dict(m["point"]),
             "status": str(m["status"]),
             "reason": m["reason"],
-            "value": None if m["value"] is None else float(m["value"]),
+            "value": None if m["value"] is None else _finite(m["metric"], float(m["value"])),
             "n_samples": len(m["samples"]) or int(m.get("n_samples") or 0),  # some tools say how many there were, and not which
             "samples": [float(x) for x in m["samples"]],
             "warmups": [float(x) for x in m["warmups"]],
@@ -42,3 +43,9 @@ def insert_measurements(connection: Connection, run_id: int, measurements: list[
         for m in measurements
     ]
     connection.execute(insert(Measurement), rows)
+
+
+def _finite(metric: str, value: float) -> float:
+    if not math.isfinite(value):  # SQLite would store NULL, PostgreSQL the NaN; inside lists JSON refuses it on both
+        raise ValueError(f"{metric}: not a finite number: {value}")
+    return value

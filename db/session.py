@@ -41,8 +41,9 @@ def connect(url: str, *, read_only: bool = False) -> Engine:
     options: dict[str, Any] = {"json_serializer": partial(json.dumps, allow_nan=False)}
     kind = parsed.get_backend_name()
     if kind in ("postgresql", "postgres"):
-        only = {"options": "-c default_transaction_read_only=on"} if read_only else {}
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=only, **options)
+        # as on SQLite: who waits for a lock is told so after a while, a page does not hang for ever
+        settings = f"-c lock_timeout={BUSY_SECONDS}s" + (" -c default_transaction_read_only=on" if read_only else "")
+        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args={"options": settings}, **options)
     if kind != "sqlite":
         raise ValueError(f"DATABASE_URL: {kind!r} is not supported; use SQLite or PostgreSQL")
     _check_file(parsed)
@@ -98,10 +99,12 @@ def migrate(db: Engine) -> None:
             if db.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
             elif (state := connection.execute(text("PRAGMA quick_check(1)")).scalar()) != "ok":
-                raise ValueError(f"database: {_where(db)} is damaged ({state}); restore a backup or move the file away")
+                raise ValueError(f"database: {_where(db)} is damaged ({' '.join(str(state).split())}); restore a backup or move the file away")
             _upgrade(db, connection)
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
+        if type(error.orig) is sqlite3.DatabaseError:  # "not a database", "malformed"; what may pass is of a subclass
+            reason += "; restore a backup or move the file away"
         raise ValueError(f"database: {_where(db)} cannot be used: {reason}") from None
 
 

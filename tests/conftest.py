@@ -12,6 +12,7 @@ import pytest
 
 from engine.environments import ENVIRONMENTS, LayeredEnvironment
 from engine.settings import REPOSITORY, data_dir
+from tests.databases import PostgresServer, database_of
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,6 +61,20 @@ def _made(name: str) -> LayeredEnvironment:
     subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
     assert ENVIRONMENTS[name].installed()
     return ENVIRONMENTS[name]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The PostgreSQL server of this process, for all tests that want databases there."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a database of each kind, empty, or migrated where a test asks for `db`."""
+    yield from database_of(request, own_data, monkeypatch)
 
 
 @pytest.fixture(autouse=True)

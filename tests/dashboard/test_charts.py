@@ -148,6 +148,7 @@ def test_a_very_long_interval_does_not_squeeze_the_marks() -> None:
     assert low < 30 < 40 < high and high - low < 30
 
 
+@pytest.mark.case("T31")
 def test_text_of_others_is_not_read_as_html() -> None:
     record = build_record({"base": {X: [4e8], Y: [30.0]}, HOSTILE[:100]: {X: [1e8], Y: [40.0]}, "<b>gone</b>": {Y: [Status.OUT_OF_MEMORY]}})
     frame = summary(record)

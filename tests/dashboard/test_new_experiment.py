@@ -78,6 +78,7 @@ def test_what_is_chosen_is_queued_and_opened(db: Engine, form: AppTest) -> None:
     assert (options["new_tokens"], options["batch_sizes"]) == ([7], [4, 1])
 
 
+@pytest.mark.case("T06")
 def test_a_double_click_queues_once(db: Engine, form: AppTest) -> None:
     tick(form, "bfloat16")
     key = form.session_state["new_request"]
@@ -101,6 +102,7 @@ def test_a_second_click_that_arrives_after_the_page_has_changed_queues_nothing(d
     ("new_workload_generation.batch_sizes", "one", "is not a list of whole numbers; write for example 1, 4, 8"),
     ("new_title", "", "title"),
 ])  # fmt: skip
+@pytest.mark.case("T42")
 def test_what_is_wrong_is_said_and_cannot_be_run(db: Engine, form: AppTest, widget: str, value: str, message: str) -> None:
     tick(form, "bfloat16")
     form.text_input(key=widget).input(value).run()
@@ -113,6 +115,7 @@ def test_what_is_wrong_is_said_and_cannot_be_run(db: Engine, form: AppTest, widg
     ("../../etc", "unknown model '../../etc'"), ("local:../../etc", "is not a model name"), ("hub:gpt2", "needs the 40-digit commit"),
     ("local:nothing", "there is no model directory 'nothing'"),
 ])  # fmt: skip
+@pytest.mark.case("T29")
 def test_model_names_that_cannot_be(db: Engine, form: AppTest, model: str, message: str) -> None:
     form.selectbox(key="new_model").select("another model").run()
     form.text_input(key="new_model_text").input(model).run()

@@ -105,6 +105,7 @@ def test_axes_and_point_come_from_the_link_and_go_back_into_it(db: Engine, exper
 @pytest.mark.parametrize("params", [
     {"id": "../../etc/passwd"}, {"id": ""}, {"id": "x" * 10_000}, {"id": "\x00"}, {"id": "' OR 1=1 --"}, {"id": "deleted-experiment-001"},
 ])  # fmt: skip
+@pytest.mark.case("T40")
 def test_links_to_nothing_are_answered(db: Engine, open_page: Open, params: dict[str, str]) -> None:
     assert "There is no such experiment" in texts(open_page("experiment", **params))
 
@@ -121,6 +122,7 @@ def test_page_numbers_are_harmless(db: Engine, experiment: str, open_page: Open,
 
 
 @pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.case("T31")
 def test_text_of_others_is_shown_as_it_is(db: Engine, open_page: Open, view: str) -> None:
     experiment = import_record(db, finished(HOSTILE), "imported")
     submit(db, title=HOSTILE)

@@ -48,6 +48,7 @@ def test_controls_that_write_are_disabled_with_the_reason(queued: str, protect: 
         assert button.disabled and "LAB_READ_ONLY" in button.help
 
 
+@pytest.mark.case("T40")
 def test_a_forged_click_changes_nothing_and_is_told_why(db: Engine, queued: str, protect: Callable[[], None], open_page: Open) -> None:
     page = open_page("queue")
     protect()  # the button of the page that is open is enabled still, as one that a visitor tampered with
@@ -67,6 +68,7 @@ def test_a_forged_click_of_run_submits_nothing(db: Engine, queued: str, protect:
     assert queries.count_experiments(db) == 1
 
 
+@pytest.mark.case("T40")
 def test_behind_the_pages_the_database_refuses(db: Engine, protect: Callable[[], None]) -> None:
     protect()
     with pytest.raises(OperationalError, match="readonly database"), store.open_database(database_url()).begin() as connection:

@@ -49,5 +49,6 @@ def test_csv_and_json_hold_the_same_rows(db: Engine, experiment: str, client: Te
 
 
 @pytest.mark.parametrize("wanted", ["nothing", "..%2F..%2Fetc%2Fpasswd", "%00", "a" * 5000])
+@pytest.mark.case("T40")
 def test_what_is_not_there_is_404(db: Engine, client: TestClient, wanted: str) -> None:
     assert client.get(f"/api/v1/experiments/{wanted}.csv").status_code == 404

@@ -146,6 +146,7 @@ def test_what_was_changed_behind_its_back_is_said_and_not_shown(db: Engine, expe
 
 
 @pytest.mark.parametrize("wanted", ["gone", "../x\x00"])
+@pytest.mark.case("T40")
 def test_a_link_to_nothing_is_answered(db: Engine, open_page: Open, wanted: str) -> None:
     assert "There is no such view" in texts(open_page("view", id=wanted))
 

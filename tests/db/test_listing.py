@@ -175,6 +175,7 @@ def statements(db: Engine) -> Iterator[list[str]]:
     event.remove(db, "before_cursor_execute", note)
 
 
+@pytest.mark.case("T41")
 def test_the_number_of_statements_does_not_grow_and_none_reads_what_is_large(db: Engine) -> None:
     everything = Filter(q="t", status=("finished", "queued"), model=("smollm2-135m",), technique=("x",), tag=("t",), archived="all",
                         first=date(2020, 1, 1))  # fmt: skip

@@ -37,6 +37,7 @@ def claim(db: Engine, owner: str = "me") -> queue.Claim:
     return claimed
 
 
+@pytest.mark.case("T01")
 def test_a_silent_run_is_failed_with_the_reason_after_the_lease(db: Engine, clock: Clock) -> None:
     enqueue(db)
     lost, reaper = claim(db), liveness.Reaper(db, LEASE)
@@ -55,6 +56,7 @@ def test_a_run_that_beats_lives(db: Engine, clock: Clock) -> None:
     assert rows(db)[0].status == "running"
 
 
+@pytest.mark.case("T03")
 def test_who_slept_looks_again_before_judging(db: Engine, clock: Clock) -> None:
     enqueue(db)
     claimed, reaper = claim(db), liveness.Reaper(db, LEASE)
@@ -98,6 +100,7 @@ def test_what_a_dead_scheduler_owned_fails_at_once(db: Engine) -> None:
     assert queries.schedulers(db) == []
 
 
+@pytest.mark.case("T07")
 def test_an_announcement_says_how_old_it_is(db: Engine) -> None:
     liveness.announce(db, "s", machine="here", pid=1, devices=[{"id": "cpu"}], availability={"cpu": {"x": "why"}})
     (scheduler,) = queries.schedulers(db)

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
 from db import edits, queries
@@ -22,10 +24,15 @@ MODELS = {
 }
 
 
+MIGRATIONS = Path(session_module.__file__).parent / "migrations"
+OLDER = sorted(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())[:-1]
+"""The schema of every earlier release."""
+
+
 def at_revision(url: str, revision: str) -> Engine:
     db = connect(url)
     config = Config()
-    config.set_main_option("script_location", str(Path(session_module.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     with db.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -59,9 +66,12 @@ def fill(db: Engine) -> None:
         insert("measurements", point=json.dumps({"batch": 1}), samples=json.dumps([0.4, 0.6]))
 
 
-def test_an_upgrade_from_the_first_schema_keeps_everything_and_fills_what_is_new(url: str) -> None:
+@pytest.mark.case("T25")
+@pytest.mark.parametrize("older", OLDER)
+def test_an_upgrade_from_an_older_schema_keeps_everything_and_fills_what_is_new(url: str, older: str) -> None:
     db = at_revision(url, "0001")
     fill(db)
+    at_revision(url, older).dispose()
     migrate(db)
     record = queries.record(db, "bundled-one", samples="all")
     assert record is not None and record["experiment"]["title"] == "A title"

@@ -69,7 +69,7 @@ def test_what_ended_badly_is_there_with_its_first_reason_once_nothing_of_it_is_t
     assert open_runs.ended_badly(db) == []
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_poll_is_three_statements_and_takes_little_time_with_two_thousand_runs_waiting(db: Engine) -> None:
     for _ in range(20):
         enqueue(db, 100)

@@ -46,6 +46,7 @@ def test_samples_are_loaded_only_where_asked(db: Engine) -> None:
     lambda db, _: listing.experiments(db, Filter()), lambda db, _: queries.queue(db), lambda db, e: queries.record(db, e, samples="none"),
     lambda db, _: queries.change_token(db), lambda db, e: queries.change_token(db, e),
 ])  # fmt: skip
+@pytest.mark.case("T41")
 def test_lists_never_read_samples_or_logs(db: Engine, read: Callable[[Engine, str], Any]) -> None:
     experiment = enqueue(db, runs=2)
     end(db, claim(db))

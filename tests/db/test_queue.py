@@ -67,6 +67,7 @@ def _claim_all(url: str, owner: str, device: str, answers: list[tuple[int, str]]
     db.dispose()
 
 
+@pytest.mark.case("T05")
 def test_processes_that_claim_at_once_never_share_a_run(db: Engine, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     experiments = [enqueue(db, runs=8) for _ in range(5)]
     # a spawned process runs its parent's main file again; pages that were tested in this process have left theirs there
@@ -92,6 +93,7 @@ def test_processes_that_claim_at_once_never_share_a_run(db: Engine, url: str, mo
     assert all(len(devices) == 1 for devices in by_experiment.values())
 
 
+@pytest.mark.case("T06")
 def test_the_same_request_counts_once_even_at_the_same_time(db: Engine) -> None:
     with ThreadPoolExecutor(8) as pool:
         ids = set(pool.map(lambda _: enqueue(db, runs=3, request_key="click"), range(16)))
@@ -99,6 +101,7 @@ def test_the_same_request_counts_once_even_at_the_same_time(db: Engine) -> None:
     assert len(rows(db)) == 3
 
 
+@pytest.mark.case("T37")
 def test_an_experiment_is_stored_whole_or_not_at_all(db: Engine) -> None:
     with pytest.raises(IntegrityError):
         enqueue(db, title=None)
@@ -131,6 +134,7 @@ def test_a_finished_run_has_its_outcome(db: Engine) -> None:
     assert (m["value"], m["samples"], m["warmups"], m["n_samples"]) == (0.5, [0.4, 0.5, 0.6], [1.0], 3)
 
 
+@pytest.mark.case("T03")
 def test_who_lost_a_run_cannot_write_it(db: Engine) -> None:
     enqueue(db)
     claimed = queue.claim(db, "me", CPU)
@@ -141,6 +145,7 @@ def test_who_lost_a_run_cannot_write_it(db: Engine) -> None:
     assert (row.status, row.reason, row.phase) == ("failed", "lost", None)
 
 
+@pytest.mark.case("T37")
 def test_a_result_that_cannot_be_stored_leaves_the_run_as_it_was(db: Engine) -> None:
     enqueue(db)
     claimed = queue.claim(db, "me", CPU)
@@ -151,6 +156,7 @@ def test_a_result_that_cannot_be_stored_leaves_the_run_as_it_was(db: Engine) -> 
     assert end(db, claimed)
 
 
+@pytest.mark.case("T09")
 def test_cancel_ends_what_is_queued_and_asks_what_is_running(db: Engine) -> None:
     experiment = enqueue(db, runs=3)
     claimed = queue.claim(db, "me", CPU)

@@ -87,6 +87,7 @@ def test_a_spoilt_reference_leaves_the_stored_one(db: Engine, record: dict[str, 
     lambda r: r["experiment"].update(title=None),
     lambda r: r.update(environments=[1]),
 ])  # fmt: skip
+@pytest.mark.case("T37")
 def test_a_spoilt_record_is_refused_whole(db: Engine, record: dict[str, Any], spoil: Any) -> None:
     spoil(record)
     with pytest.raises(ValueError, match="bundle:"):

@@ -125,6 +125,12 @@ def line(kind: str) -> None:
         f.write(texts[kind])
 
 
+def full() -> None:
+    """Its disk is full when it wants to hand in its result."""
+    with open("/dev/full", "w") as f:
+        f.write("{}")
+
+
 def flood(megabytes: str) -> None:
     for _ in range(int(megabytes)):
         os.write(1, b"x" * 999_999 + b"\n")

@@ -204,6 +204,7 @@ def test_memory_is_that_of_a_child_started_anew(lab: Lab) -> None:
     assert forked == pytest.approx(anew, rel=0.03)
 
 
+@pytest.mark.case("T11")
 def test_all_of_it_ends_with_the_process_that_started_it(lab: Lab) -> None:
     script = f"""
         import sys, time

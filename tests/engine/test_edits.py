@@ -43,6 +43,7 @@ def test_text_is_tidied(db: Engine) -> None:
     ("  ", "title: it is empty"), ("x" * 201, "title: it has 201 characters; shorten it to 200"),
     ("a\x00b", "title: .* control characters"), ("a\nb", "title: .* control characters"), ("\ud800", "title: .* control characters"),
 ])  # fmt: skip
+@pytest.mark.case("T37", "T45")
 def test_bad_titles_are_refused_and_change_nothing(db: Engine, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         edits.rename(db, ID, text)
@@ -50,6 +51,7 @@ def test_bad_titles_are_refused_and_change_nothing(db: Engine, text: str, messag
     assert found is not None and (found["title"], found["edits"]) == ("An experiment", 0)
 
 
+@pytest.mark.case("T37")
 def test_bad_notes_and_tags_are_refused(db: Engine) -> None:
     with pytest.raises(ValueError, match=r"note: it has 20,001 characters; shorten it to 20,000"):
         edits.set_note(db, ID, "x" * 20_001)

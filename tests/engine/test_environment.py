@@ -63,6 +63,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
         (2, 2, "2 other processes on the GPU before the run, 1 other process on the GPU after the run"),
     ],
 )
+@pytest.mark.case("T13")
 def test_contended_if_either_reading_saw_others(
     before: int | None, after: int | None, contended: str | None, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

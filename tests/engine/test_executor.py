@@ -75,6 +75,7 @@ def test_a_normal_run_hands_back_everything(start: Any) -> None:
     started.executor.kill(started.handle)  # harmless after the end
 
 
+@pytest.mark.case("T30", "T38")
 def test_the_child_sees_an_allowed_environment_only(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "MY_SECRET", "AWS_SECRET_ACCESS_KEY", "LAB_DATA"):
         monkeypatch.setenv(name, "secret")
@@ -125,6 +126,7 @@ def test_the_folder_of_a_run_is_private_and_fresh(start: Any, tmp_path: Path) ->
         ("line-nan", "unreadable measurement in line 2: ValueError: NaN is not a finite number"),
     ],
 )
+@pytest.mark.case("T43")
 def test_a_broken_end_is_a_failure_with_its_reason_and_keeps_earlier_measurements(run: Any, mode: str, reason: str) -> None:
     result = run(mode)
     assert result.status is Status.FAILED
@@ -137,6 +139,7 @@ def test_a_line_cut_off_is_dropped_and_earlier_lines_are_kept(run: Any) -> None:
     assert result.status is Status.SUCCEEDED and [m.value for m in result.measurements] == [2.0]
 
 
+@pytest.mark.case("T37", "T38")
 def test_texts_of_the_child_are_storable_and_redacted(run: Any) -> None:
     result = run("result-nul")
     assert (result.status, result.reason) == (Status.FAILED, "a\ufffdb \ufffd hf_***")
@@ -150,6 +153,7 @@ def test_a_command_that_does_not_exist_is_an_error_of_start(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", ["hang", "stubborn", "deaf"])
+@pytest.mark.case("T44")
 def test_kill_ends_a_child_that_will_not_end(start: Any, mode: str) -> None:
     started = start(mode)
     wait_for(started.reports)
@@ -161,6 +165,7 @@ def test_kill_ends_a_child_that_will_not_end(start: Any, mode: str) -> None:
     assert len(result.measurements) == 1 and result.host_peak_bytes
 
 
+@pytest.mark.case("T15")
 def test_killed_by_a_person_is_not_out_of_memory(start: Any) -> None:
     started = start("hang")
     wait_for(started.reports)
@@ -169,6 +174,7 @@ def test_killed_by_a_person_is_not_out_of_memory(start: Any) -> None:
     assert (result.status, result.reason) == (Status.FAILED, "signal 9: killed from outside")
 
 
+@pytest.mark.case("T14")
 def test_killed_by_the_kernel_for_memory_is_out_of_memory(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The counter of the kernel is moved by hand: this machine offers no memory limit to an ordinary test."""
     started = start("hang")
@@ -182,6 +188,7 @@ def test_killed_by_the_kernel_for_memory_is_out_of_memory(start: Any, monkeypatc
     assert len(result.measurements) == 1
 
 
+@pytest.mark.case("T14")
 def test_our_own_kill_is_never_out_of_memory(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     started = start("hang")
     wait_for(started.reports)
@@ -189,6 +196,7 @@ def test_our_own_kill_is_never_out_of_memory(start: Any, monkeypatch: pytest.Mon
     assert started.killed().reason == "signal 9: killed from outside"
 
 
+@pytest.mark.case("T43")
 def test_a_flood_of_output_is_capped_and_does_not_hold_up_polling(start: Any) -> None:
     started = start("flood-50")
     slowest = 0.0
@@ -208,6 +216,7 @@ def test_a_flood_of_output_is_capped_and_does_not_hold_up_polling(start: Any) ->
     assert len(result.log_tail) == 4000 and result.log_tail.endswith("the last words\n")
 
 
+@pytest.mark.case("T43", "T38")
 def test_binary_output_becomes_valid_text_without_tokens(run: Any) -> None:
     tail = run("binary").log_tail
     assert len(tail) == 4000 and tail.endswith("\nhf_*** and 😀\n")
@@ -216,6 +225,7 @@ def test_binary_output_becomes_valid_text_without_tokens(run: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["normal end", "kill"])
+@pytest.mark.case("T10")
 def test_grandchildren_in_other_groups_and_sessions_end_with_the_run(start: Any, how: str) -> None:
     started = start("children-hang" if how == "kill" else "children-end")
     pids = [int(p) for p in wait_for(lambda: (started.dir / "pids").exists() and (started.dir / "pids").read_text()).split()]

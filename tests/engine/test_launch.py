@@ -142,6 +142,7 @@ def test_the_page_answers_the_quickstart_runs_and_ctrl_c_leaves_nothing(labs: li
 
 
 @pytest.mark.slow
+@pytest.mark.case("T02")
 def test_kill_9_in_the_middle_of_a_run_leaves_nothing(labs: list[Lab], bundled: Path) -> None:
     lab = launch(labs, bundled)
     lab.wait_until_up()
@@ -168,6 +169,7 @@ def test_a_dead_scheduler_is_replaced_and_dead_pages_end_everything(labs: list[L
     assert "the pages ended with exit code -9" in lab.errors.read_text()
 
 
+@pytest.mark.case("T34")
 def test_only_known_names_reach_the_pages(labs: list[Lab], bundled: Path) -> None:
     lab = launch(labs, bundled, PUBLIC_BASE_URL="http://lab.example")
     assert lab.process.stdout is not None
@@ -227,6 +229,7 @@ def test_an_address_that_is_not_ours_is_named(host: str, port: int, field: str) 
         ({"LAB_DATA": "/dev/null/data"}, "error: .*/dev/null/data.*\n"),
     ],
 )
+@pytest.mark.case("T24")
 def test_what_is_wrong_is_one_line_and_exit_code_2(labs: list[Lab], own_data: Path, environment: dict[str, str], message: str) -> None:
     lab = launch(labs, own_data, **environment)
     assert lab.process.wait(60) == 2

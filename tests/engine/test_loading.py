@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from engine.catalogue import SHAPES
 from engine.devices import find_device
@@ -22,6 +25,7 @@ def local(name: str) -> ModelSpec:
     return ModelSpec(source="local", name=name)
 
 
+@pytest.mark.case("T30")
 def test_missing_model_names_the_way_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'nothing' is not in .*; put its directory below"):
         checkpoint(local("nothing"), tmp_path, tmp_path)
@@ -29,21 +33,40 @@ def test_missing_model_names_the_way_to_get_it(tmp_path: Path) -> None:
         checkpoint(ModelSpec(source="bundled", name="smollm2-135m"), tmp_path, tmp_path)
 
 
+@pytest.mark.case("T30")
 def test_a_link_out_of_the_root_is_refused(tiny_model_root: Path, tmp_path: Path) -> None:
     (tmp_path / "escape").symlink_to(tiny_model_root / "tiny")
     with pytest.raises(ValueError, match="leads out of"):
         checkpoint(local("escape"), tmp_path, tmp_path)
 
 
-def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
-    folder = tmp_path / "pickled"
+class _Marker:
+    """Pickled weights that leave a file behind when somebody loads them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.case("T27")
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
+def test_pickled_weights_are_not_loaded_under_any_name(name: str, tiny_model_root: Path, tmp_path: Path) -> None:
+    marker, folder = tmp_path / "marker", tmp_path / "evil"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    (folder / "pytorch_model.bin").write_bytes(b"not even read")
-    with pytest.raises(ValueError, match="has no safetensors file; unsafe weights formats are not loaded"):
-        checkpoint(local("pickled"), tmp_path, tmp_path)
+    for file in (tiny_model_root / "tiny").iterdir():
+        if file.suffix != ".safetensors":
+            (folder / file.name).write_bytes(file.read_bytes())
+    (folder / name).write_bytes(pickle.dumps(_Marker(marker)))
+    with pytest.raises((ValueError, OSError, SafetensorError), match=r"unsafe weights formats|header|safetensors"):
+        load_session(local("evil"), [], find_device("cpu"), 0, tmp_path, tmp_path, tmp_path)
+    assert not marker.exists()
+    pickle.loads((folder / name).read_bytes())  # noqa: S301
+    assert marker.exists(), "the trap works"
 
 
+@pytest.mark.case("T28")
 def test_remote_code_is_not_run(tiny_model_root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "remote"
     folder.mkdir()

@@ -50,6 +50,7 @@ def holder() -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
+@pytest.mark.case("T12")
 def test_another_process_waits_and_can_say_for_whom(holder: subprocess.Popen[str]) -> None:
     lock = DeviceLock(CPU)
     assert not lock.try_acquire()
@@ -172,6 +173,7 @@ def test_a_child_that_inherited_the_machine_keeps_it_reserved(inherited: Device,
     other.release()
 
 
+@pytest.mark.case("T12")
 def test_a_child_that_inherited_the_lock_keeps_the_device_reserved(tmp_path: Path) -> None:
     lock, other = DeviceLock(CPU), DeviceLock(CPU)
     assert lock.try_acquire()

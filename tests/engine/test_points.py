@@ -14,6 +14,7 @@ from engine.points import measure_points
 GRID = [{"batch": b, "tokens": t} for b in (1, 2, 4) for t in (8, 16, 32)]
 
 
+@pytest.mark.case("T16")
 def test_only_what_could_fit_is_tried(tmp_path: Path) -> None:
     meter, tried = Meter(tmp_path, "cpu"), []
 

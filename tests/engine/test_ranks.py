@@ -145,6 +145,7 @@ def test_out_of_memory_in_one_rank_is_a_point_and_keeps_the_smaller_ones(tmp_pat
 
 
 @pytest.mark.parametrize("how", ["kill of the run", "kill -9 of the worker"])
+@pytest.mark.case("T10")
 def test_no_rank_outlives_the_run(tmp_path: Path, how: str) -> None:
     run = Started(tmp_path, "ddp", **FOR_EVER)
     pids = run.ranks()

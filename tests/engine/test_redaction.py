@@ -56,6 +56,7 @@ def test_names_and_values_of_json_are_masked() -> None:
     assert printable_json({TOKEN: [f"x {TOKEN}", {"a": TOKEN}]}) == {"hf_***": ["x hf_***", {"a": "hf_***"}]}
 
 
+@pytest.mark.case("T38")
 def test_the_log_file_has_no_secret_where_it_comes_in_pieces(tmp_path: Path) -> None:
     output = Output(tmp_path / "log.txt")
     with open(output.pipe, "wb", buffering=0, closefd=False) as child:

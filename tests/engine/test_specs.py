@@ -81,6 +81,7 @@ def test_grid_is_the_product_of_its_axes() -> None:
         ({"rounds": 50, "grid": [[{"technique": "bnb_int8", "options": {"threshold": i}} for i in range(45)]]}, "more than 2000 runs"),
     ],
 )  # fmt: skip
+@pytest.mark.case("T29", "T42")
 def test_refusals(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         spec(**changes)

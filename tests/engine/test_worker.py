@@ -132,6 +132,7 @@ def test_broken_baseline_leaves_the_variant_its_perplexity(tmp_path: Path, tiny_
     no_fidelity(run(tmp_path, RunKind.QUALITY, "float32", model="local:huge", baseline="float16"), "outputs are not numbers")
 
 
+@pytest.mark.case("T18")
 def test_disk_that_refuses_the_logits(tmp_path: Path) -> None:
     """A real refusal: no file may grow beyond 150 kB, the logits take twice that."""
     limited = "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000,) * 2)"
@@ -233,6 +234,7 @@ def test_several_batches_are_points(tmp_path: Path) -> None:
     assert sum(m.metric == "first_call_seconds" for m in result.measurements) == 1
 
 
+@pytest.mark.case("T16")
 def test_out_of_memory_at_a_batch_keeps_the_smaller_ones(tmp_path: Path) -> None:
     """A real refusal: the kernel gives the process no more than 4 GB of addresses."""
     result = run(tmp_path, batch_sizes=[1, 4096], prompt_tokens=480, new_tokens=2, repeats=1, before=FOUR_GB)

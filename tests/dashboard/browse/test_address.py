@@ -91,6 +91,7 @@ def test_the_usual_view_says_nothing() -> None:
     ({"model": ["a\x00b"]}, "model", "values have at most 300 characters that can be printed"),
     ({"tag": [f"t{i}" for i in range(51)]}, "tag", "51 values are more than 50"),
 ])  # fmt: skip
+@pytest.mark.case("T37")
 def test_what_cannot_be_is_named_and_left_out(bad: dict[str, list[str]], field: str, text: str) -> None:
     wanted, problems = read(bad)
     assert [p.field for p in problems] == [field] and text in problems[0].text

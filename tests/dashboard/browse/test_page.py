@@ -145,6 +145,7 @@ def test_long_facets_show_some_values_and_all_when_asked(db: Engine) -> None:
     assert len(page.button_group(key="browse_tag").proto.options) == 11 and said(page)["more"] == "tag"
 
 
+@pytest.mark.case("T31")
 def test_text_of_others_is_no_markdown(db: Engine) -> None:
     experiment = import_record(db, finished(HOSTILE), "imported")
     edits.add_tags(db, [experiment], [HOSTILE[:40]])

@@ -94,6 +94,7 @@ def test_plotly_is_inside_once_and_nothing_is_fetched() -> None:
 
 
 @pytest.mark.parametrize("hostile", [HOSTILE, SCRIPT, "{{ 7*7 }}{% for x in [] %}"])
+@pytest.mark.case("T31")
 def test_text_of_others_stays_text(hostile: str) -> None:
     record = finished(hostile)
     record["variants"][1]["name"] = hostile

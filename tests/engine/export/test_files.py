@@ -19,6 +19,7 @@ def test_a_bundle_is_read_again(tmp_path: Path) -> None:
     assert again["runs"] == json.loads(json.dumps(record()["runs"])) and again["experiment"]["id"] == "test-experiment-000001"
 
 
+@pytest.mark.case("T45")
 def test_names_of_files_say_when_in_utc() -> None:
     at = datetime(2026, 11, 24, 1, 5, tzinfo=timezone(timedelta(hours=2)))
     assert file_name("experiment_abc", "samples.csv", at) == "experiment_abc_20261123T2305Z.samples.csv"

@@ -23,6 +23,7 @@ FAILED = {("small", r): {"status": "failed", "reason": '=HYPERLINK("http://x","y
 
 @pytest.mark.parametrize("name", DANGEROUS)
 @pytest.mark.parametrize("format", ["csv", "variants", "samples"])
+@pytest.mark.case("T35")
 def test_text_cannot_become_a_formula(name: str, format: str) -> None:
     imported = record()  # the form refuses some of these names; a bundle may hold any
     imported["variants"][1]["name"] = name
@@ -36,6 +37,7 @@ def test_titles_and_reasons_are_text_too() -> None:
     assert (row["status"], row["value"], row["verdict"]) == ("failed", "", "failed")
 
 
+@pytest.mark.case("T35")
 def test_numbers_stay_numbers_even_below_zero() -> None:
     table = Table(columns(value="number", count="count", text="text"), [[-3.2, -1, "-3.2"]])
     assert "".join(csv_chunks(table)) == "value,count,text\n-3.2,-1,'-3.2\n"

@@ -11,15 +11,22 @@ import pytest
 from sqlalchemy import Engine
 
 from db.session import connect, migrate
-from engine.settings import data_dir, database_url
+from engine.settings import data_dir
+from tests.databases import database_of
 from tests.engine.processes import processes_under
 from tests.engine.scheduler.lab import Process, statuses
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.faults)])
+def database(request: pytest.FixtureRequest, own_data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """All on PostgreSQL too would double the time of `make test`: it has the few that ask for both."""
+    yield from database_of(request, own_data, monkeypatch)
+
+
 @pytest.fixture
-def db() -> Iterator[Engine]:
+def db(database: str) -> Iterator[Engine]:
     data_dir().mkdir(parents=True)
-    engine = connect(database_url())
+    engine = connect(database)
     migrate(engine)
     yield engine
     engine.dispose()
@@ -37,8 +44,8 @@ def scheduler() -> Iterator[Any]:
     """Starts scheduler processes, and ends them after the test the way a service manager does."""
     processes: list[Process] = []
 
-    def start() -> Process:
-        processes.append(Process())
+    def start(*arguments: str) -> Process:
+        processes.append(Process(*arguments))
         return processes[-1]
 
     yield start

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 
 from db import queue
 from db.tables import Measurement, Run
@@ -55,6 +56,16 @@ def count_schedulers(db: Engine) -> int:
         return int(connection.execute(select(func.count()).select_from(AliveScheduler)).scalar_one())
 
 
+@contextlib.contextmanager
+def locked(db: Engine) -> Iterator[None]:
+    """While inside, nobody else can write anything that a scheduler writes."""
+    with db.connect() as connection, connection.begin() as transaction:  # on SQLite that begins with the lock
+        if db.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE runs, schedulers IN EXCLUSIVE MODE"))
+        yield
+        transaction.rollback()
+
+
 def executions() -> list[list[str]]:
     """[folder of the run, pid] when it began and [folder, 'ended'] when it ended well, in this order."""
     path = runs_dir() / "executions"
@@ -82,8 +93,8 @@ def in_process(db: Engine, command: Sequence[str] | None = None, devices: Sequen
 class Process:
     """A scheduler in a process of its own."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-W", "error", "-m", "tests.engine.scheduler_process", str(LEASE), str(BEAT)]
+    def __init__(self, module: str = "tests.engine.scheduler_process", *arguments: str) -> None:
+        command = [sys.executable, "-W", "error", "-m", module, *arguments, str(LEASE), str(BEAT)]
         self.popen = subprocess.Popen(command, cwd=REPOSITORY)
         self.pid = self.popen.pid
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from db import queue
-from engine.settings import REPOSITORY, data_dir
+from engine.settings import REPOSITORY
 from tests.engine.processes import alive, wait_for
 from tests.engine.scheduler.lab import (
     BEAT,
@@ -26,6 +25,7 @@ from tests.engine.scheduler.lab import (
     enqueue,
     executions,
     grandchildren,
+    locked,
     rows,
     started_runs,
     statuses,
@@ -43,6 +43,7 @@ def test_a_stopped_scheduler_leaves_nothing_running_and_the_rest_queued(db: Engi
 
 
 @pytest.mark.parametrize("mode", ["hang", "deaf"])
+@pytest.mark.case("T01", "T11")
 def test_a_killed_scheduler_takes_its_child_along_and_another_one_goes_on(db: Engine, scheduler: Any, mode: str) -> None:
     enqueue(db, mode)
     enqueue(db, "normal", rounds=2)
@@ -59,6 +60,7 @@ def test_a_killed_scheduler_takes_its_child_along_and_another_one_goes_on(db: En
     assert started_runs() == ["1.1", "2.1", "3.1"]
 
 
+@pytest.mark.case("T02")
 def test_a_restarted_scheduler_takes_over_at_once(db: Engine, scheduler: Any) -> None:
     enqueue(db, "children-hang")
     enqueue(db, "normal", rounds=5)
@@ -76,6 +78,7 @@ def test_a_restarted_scheduler_takes_over_at_once(db: Engine, scheduler: Any) ->
     assert started_runs() == [f"{n}.1" for n in range(1, 7)]
 
 
+@pytest.mark.case("T03")
 def test_a_paused_scheduler_cannot_write_over_what_was_decided_meanwhile(db: Engine, scheduler: Any) -> None:
     enqueue(db, "sleep-1")
     enqueue(db, "normal")
@@ -93,6 +96,7 @@ def test_a_paused_scheduler_cannot_write_over_what_was_decided_meanwhile(db: Eng
     assert started_runs() == ["1.1", "2.1"]
 
 
+@pytest.mark.case("T09", "T10")
 def test_cancelling_queued_running_and_ended_runs(db: Engine, scheduler: Any) -> None:
     done = enqueue(db, "normal")
     running = enqueue(db, "children-hang", rounds=2)
@@ -111,22 +115,22 @@ def test_cancelling_queued_running_and_ended_runs(db: Engine, scheduler: Any) ->
     assert started_runs() == ["1.1", "2.1"]
 
 
-def test_a_locked_database_delays_the_result_and_nothing_else(db: Engine, scheduler: Any) -> None:
+@pytest.mark.case("T19")
+@pytest.mark.parametrize("seconds", [2 * LEASE, pytest.param(35.0, marks=pytest.mark.faults)])  # the longer one outlasts every wait for a lock
+def test_a_locked_database_delays_the_result_and_nothing_else(db: Engine, scheduler: Any, seconds: float) -> None:
     enqueue(db, "sleep-1")
     scheduler()
     scheduler()
     child_pid()
     wait_for(lambda: rows(db)[0].phase)
-    locker = sqlite3.connect(data_dir() / "lab.db", isolation_level=None)
-    locker.execute("BEGIN IMMEDIATE")
-    wait_for(lambda: ["1.1", "ended"] in executions())
-    time.sleep(2 * LEASE)
-    locker.execute("ROLLBACK")
-    locker.close()
+    with locked(db):
+        wait_for(lambda: ["1.1", "ended"] in executions())
+        time.sleep(seconds)
     wait_for(lambda: statuses(db) == ["succeeded"])
     assert started_runs() == ["1.1"] and count_measurements(db) == 1
 
 
+@pytest.mark.case("T12")
 def test_two_schedulers_never_use_one_device_at_once(db: Engine, scheduler: Any) -> None:
     enqueue(db, "sleep-0.3", rounds=8)
     scheduler()
@@ -137,6 +141,7 @@ def test_two_schedulers_never_use_one_device_at_once(db: Engine, scheduler: Any)
     assert sorted(started_runs(), key=float) == [f"{n}.1" for n in range(1, 9)]
 
 
+@pytest.mark.case("T10")
 def test_orphans_without_a_mark_and_zombies_are_swept_too(db: Engine, scheduler: Any) -> None:
     enqueue(db, "children-bare-end")
     process = scheduler()
@@ -146,6 +151,7 @@ def test_orphans_without_a_mark_and_zombies_are_swept_too(db: Engine, scheduler:
     wait_for(lambda: psutil.Process(process.pid).children(recursive=True) == [], 5)
 
 
+@pytest.mark.case("T15")
 def test_a_run_killed_by_a_person_is_a_failure(db: Engine, scheduler: Any) -> None:
     enqueue(db, "hang")
     scheduler()

@@ -82,6 +82,7 @@ def test_progress_and_log_are_seen_while_a_run_goes_on(db: Engine, scheduler: An
     wait_for(lambda: statuses(db) == ["succeeded"])
 
 
+@pytest.mark.case("T43")
 def test_a_run_that_breaks_does_not_stop_the_queue(db: Engine) -> None:
     for mode in ("segfault", "result-truncated", "exit_-0"):
         enqueue(db, mode)
@@ -91,6 +92,7 @@ def test_a_run_that_breaks_does_not_stop_the_queue(db: Engine) -> None:
     assert count_measurements(db) == 4
 
 
+@pytest.mark.case("T44", "T10")
 def test_the_time_limit_ends_the_whole_tree(db: Engine) -> None:
     experiment = enqueue(db, "children-hang", timeout_seconds=1)
     in_process(db).run_until_idle(experiment)
@@ -105,6 +107,7 @@ def test_a_run_that_cannot_start_says_why(db: Engine) -> None:
     assert rows(db)[0].reason.startswith("could not start: FileNotFoundError")
 
 
+@pytest.mark.case("T42")
 def test_a_spec_that_is_no_longer_understood_says_why(db: Engine) -> None:
     experiment = enqueue(db, "normal")
     with db.begin() as connection:
@@ -113,6 +116,7 @@ def test_a_spec_that_is_no_longer_understood_says_why(db: Engine) -> None:
     assert rows(db)[0].reason == "could not start: rounds: Input should be greater than or equal to 1 (given: 0)"
 
 
+@pytest.mark.case("T17")
 def test_a_full_disk_is_a_reason(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.live_run.MINIMUM_FREE_BYTES", 10**18)
     in_process(db).run_until_idle(enqueue(db, "normal"))
@@ -135,6 +139,7 @@ def test_a_result_that_the_database_refuses_is_a_failure_with_a_reason(db: Engin
     assert (row.status, row.reason) == ("failed", "the result could not be stored: ValueError: measurements: too long")
 
 
+@pytest.mark.case("T12")
 def test_a_device_in_use_is_waited_for(db: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = enqueue(db, "normal")
     lock = DeviceLock(CPU)
@@ -154,6 +159,7 @@ def test_a_device_in_use_is_waited_for(db: Engine, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("first", range(1, 19))
+@pytest.mark.case("T08")
 def test_trouble_at_any_database_call_loses_nothing(db: Engine, first: int) -> None:
     """The n-th statement and the two after it fail, for every n that a short run reaches."""
     experiment = enqueue(db, "normal")
