@@ -43,8 +43,8 @@ def _caches(found: list[caches.Cache]) -> None:
 
 
 def _clear_button(cache: caches.Cache) -> None:
-    with st.popover(f"Clear {cache.label[0].lower()}{cache.label[1:]}", icon=":material/delete_sweep:"):
-        st.markdown(words.escape(f"{len(cache.entries)} entries, {format_bytes(cache.size_bytes)}; each is {cache.again}."))
+    with st.popover(f"Clear: {cache.label}", icon=":material/delete_sweep:"):
+        st.markdown(words.escape(f"{len(cache.entries)} entr{'y' if len(cache.entries) == 1 else 'ies'}, {format_bytes(cache.size_bytes)}; {cache.again}."))
         rows = [(e.name, format_bytes(e.size_bytes)) for e in cache.entries[:_LISTED]]
         show.table(pd.DataFrame(rows, columns=["Largest", "Size"]), f"The largest of {cache.label}.", f"cache_{cache.name}")
         st.button("Clear", key=f"clear_{cache.name}", icon=":material/delete_sweep:", on_click=_clear, args=(cache.name,), **permissions.control())

@@ -56,6 +56,11 @@ def extras(record: dict[str, Any]) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_number_beyond_all_bounds_is_named() -> None:
+    with pytest.raises(ValueError, match="f: a: a number is expected, not a number beyond all bounds"):
+        parse(b'{"a": 1' + b"0" * 400 + b"}", "f").at("a").number()
+
+
 def test_a_file_is_recognized_by_one_reader_and_says_where_it_comes_from(name: str) -> None:
     assert [r.name for r in tools.READERS if r.recognizes(data(name))] != [] and sum(r.recognizes(data(name)) for r in tools.READERS) == 1
     record = read(content(name), name)
