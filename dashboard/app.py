@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 
+from dashboard import gate
 from dashboard.routes.table import ROUTES
 
-app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES)
+gate.check()
+app = st.App(Path(__file__).with_name("main.py"), routes=ROUTES, middleware=[Middleware(gate.Gate)])

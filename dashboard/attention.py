@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import pages, permissions, store, visitor, words
+from dashboard import identity, pages, permissions, store, words
 from dashboard.new import attempt, start_from
 from db import open_runs
 from engine import api
@@ -63,5 +63,6 @@ def retry(experiment_id: str) -> str:
     key = st.session_state.setdefault(f"retry_request_{experiment_id}", new_id())
     devices = attempt.offered(store.schedulers(), local_devices())
     spec = changed(record, "failed")
-    api.submit(permissions.database(), spec, request_key=key, devices=devices, owner=visitor.name())
+    private = store.private([experiment_id])
+    api.submit(permissions.database(), spec, request_key=key, devices=devices, owner=identity.current().name, private=private)
     return f"{spec.title} is queued: {', '.join(v.name for v in spec.variants)}."

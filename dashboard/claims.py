@@ -9,7 +9,6 @@ import streamlit as st
 
 from dashboard import store
 from dashboard.words import CLAIM_VERDICT
-from db import queries
 from db.filter import Filter
 from engine import references, settings
 from engine.answers.claim_verdicts import Assessment, Evidence, assess, evidence
@@ -54,7 +53,7 @@ def _of_references(stamps: tuple[tuple[str, int], ...]) -> Found:
 
 @st.cache_data(max_entries=2 * NEWEST, show_spinner=False)
 def _of_experiment(url: str, experiment_id: str, token: str) -> Found:
-    record = queries.record(store.open_database(url), experiment_id, samples="quality")
+    record = store.load(url, experiment_id, "quality", token)
     return _evidence(record, own=True) if record is not None else {}
 
 

@@ -7,8 +7,9 @@ import shutil
 import pandas as pd
 import streamlit as st
 
-from dashboard import permissions, show, words
+from dashboard import identity, permissions, show, words
 from engine import caches, settings
+from engine.access import Role
 from engine.metrics import format_bytes
 
 _CLEARED = ("exports", "hub", "wheels")
@@ -22,7 +23,9 @@ def _looked(data: str) -> list[caches.Cache]:
 
 
 def section() -> None:
-    """Closed until somebody asks: it looks at every file."""
+    """Closed until somebody asks: it looks at every file. On a server the disk is for admins."""
+    if identity.current().role < Role.ADMIN:
+        return
     opened = st.expander("Disk: what can be cleared", icon=":material/hard_drive:", key="disk_space", on_change="rerun")
     if opened.open:
         with opened:
@@ -53,7 +56,7 @@ def _clear_button(cache: caches.Cache) -> None:
 @permissions.action
 def _clear(name: str) -> str:
     permissions.database()  # refuses a forged click
-    if name not in _CLEARED:
+    if identity.current().role < Role.ADMIN or name not in _CLEARED:
         raise ValueError(f"cache: {name!r} cannot be cleared here")
     freed = caches.clear(name)
     _looked.clear()

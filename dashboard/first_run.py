@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import headlines, pages, permissions, show, store, visitor, words
+from dashboard import headlines, identity, pages, permissions, show, store, words
 from engine import api
 from engine.doctor import Finding, findings
 from engine.presets import load_spec
@@ -51,7 +51,7 @@ def _smoke_test(_: pd.DataFrame) -> None:
     key = st.session_state.setdefault("first_request", new_id())
     if st.button("Run it", icon=":material/play_arrow:", key="first_run", **permissions.control()):
         try:
-            found = api.submit(permissions.database(), spec, request_key=key, owner=visitor.name())
+            found = api.submit(permissions.database(), spec, request_key=key, owner=identity.current().name)
         except ValueError as error:
             st.error(words.escape(str(error)))
             return

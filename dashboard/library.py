@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import links, pages, permissions, store, visitor, words
+from dashboard import identity, links, pages, permissions, store, words
 from db import saved
 
 PER_PAGE = 10
@@ -26,7 +26,7 @@ def draw() -> None:
     page = links.page_number(st.query_params, last)
     rows, _ = saved.listed(store.database(), PER_PAGE, (page - 1) * PER_PAGE, kind)
     st.caption(f"{(page - 1) * PER_PAGE + 1} to {(page - 1) * PER_PAGE + len(rows)} of {total}, newest first")
-    me = visitor.name()
+    me = identity.current().name
     for row in rows:
         with st.container(border=True):
             _row(row, own=row["owner"] == me)
@@ -59,7 +59,7 @@ def _row(row: dict[str, Any], *, own: bool) -> None:
 
 @permissions.action
 def _rename(view_id: str, name: str) -> str:
-    if not saved.rename_view(permissions.database(), view_id, name, visitor.name()):
+    if not saved.rename_view(permissions.database(), view_id, name, identity.current().name):
         raise ValueError("view: there is none of yours with this id; it may have been deleted")
     return f"It is named {' '.join(name.split())} now; its link stays."
 
@@ -67,6 +67,6 @@ def _rename(view_id: str, name: str) -> str:
 @permissions.action
 def _delete(kind: str, view_id: str, name: str) -> str:
     delete = saved.delete_view if kind == "view" else saved.delete_snapshot
-    if not delete(permissions.database(), view_id, visitor.name()):
+    if not delete(permissions.database(), view_id, identity.current().name):
         raise ValueError(f"{kind}: there is none of yours with this id; it may have been deleted")
     return f"{name} is deleted."

@@ -18,13 +18,13 @@ from engine import analysis
 EVERY_SECONDS = 2.0
 
 
-def follow(experiment_id: str) -> None:
+def follow(experiment_id: str, owner: str | None) -> None:
     """Progress of an experiment that has not ended, with a button to cancel it; the page is drawn anew when a run ends."""
-    st.fragment(run_every=EVERY_SECONDS)(_follow)(experiment_id, store.token(experiment_id))
+    st.fragment(run_every=EVERY_SECONDS)(_follow)(experiment_id, owner, store.token(experiment_id))
 
 
 @failures.guarded
-def _follow(experiment_id: str, seen: str) -> None:
+def _follow(experiment_id: str, owner: str | None, seen: str) -> None:
     if notices.waiting() or store.token(experiment_id) != seen:
         st.rerun()
     record = store.record(experiment_id)
@@ -41,7 +41,8 @@ def _follow(experiment_id: str, seen: str) -> None:
         st.caption(run_line(row))
     if mine.empty:
         st.caption("Waiting for a free device.")
-    st.button("Cancel this experiment", icon=":material/cancel:", key="cancel_followed", on_click=cancel, args=(experiment_id,), **permissions.control())
+    st.button("Cancel this experiment", icon=":material/cancel:", key="cancel_followed", on_click=cancel, args=(experiment_id,),
+              **permissions.control(of=[owner]))  # fmt: skip
 
 
 def scheduler_state() -> None:
@@ -60,14 +61,15 @@ def _none_alive() -> None:
 @permissions.action
 def cancel(experiment_id: str) -> str:
     """Callback: queued runs end at once, running ones within seconds."""
-    number = queue.cancel_experiment(permissions.database(), experiment_id)
+    number = queue.cancel_experiment(permissions.database([experiment_id]), experiment_id)
     return f"{number} {'runs are' if number != 1 else 'run is'} cancelled; one that runs ends within seconds."
 
 
 @permissions.action
 def cancel_run(run_id: int) -> str:
     """Callback."""
-    cancelled = queue.cancel_run(permissions.database(), run_id)
+    experiment_id = queue.experiment_of(store.database(), run_id)
+    cancelled = queue.cancel_run(permissions.database([experiment_id] if experiment_id else ()), run_id)
     return "The run is cancelled; it ends within seconds." if cancelled else "The run had ended already."
 
 

@@ -1,17 +1,19 @@
-"""The shell around every page: title, navigation, and one clear message where the database fails. Run by app.py."""
+"""The shell around every page: title, navigation, who looks at it, and one clear message where the database fails. Run by app.py."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import address, failures, notices, pages, permissions, store, tray
+from dashboard import address, failures, notices, pages, permissions, signing_in, store, tray
 
 
 def main() -> None:
     """One run of one page."""
     st.set_page_config(page_title="LLM Trade-off Lab", page_icon="⚖️", layout="wide")
     page = st.navigation(pages.all_pages(), position="top")
+    signing_in.door()
     store.database()
+    signing_in.line()
     permissions.banner()
     notices.show()
     with failures.said(page.title):

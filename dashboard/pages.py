@@ -8,8 +8,10 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from dashboard import identity
 from dashboard.words import escape
 from engine import settings
+from engine.access import Role
 
 _VIEWS = Path(__file__).with_name("views")
 # file, title, address, icon, shown in the menu, what it is
@@ -26,6 +28,7 @@ _PAGES = {
     "catalogue": ("Catalogue", "catalogue", ":material/menu_book:", True, "Every technique, workload and metric, and how it works."),
     "claims": ("Claims", "claims", ":material/fact_check:", True, "What the chapter claims, and what was measured."),
     "experiment": ("Experiment", "experiment", ":material/science:", False, "One experiment: verdicts, charts, samples, downloads."),
+    "audit": ("Who did what", "audit", ":material/history:", False, "Who started, cancelled, changed, shared or deleted what."),
     "view": ("View", "view", ":material/bookmark:", False, "A saved view or a frozen snapshot, by its link."),
 }
 
@@ -36,12 +39,13 @@ def addresses() -> dict[str, str]:
 
 
 def all_pages() -> list[st.Page]:
-    """For st.navigation. A page that needs an id is in the menu only while it is looked at."""
+    """For st.navigation. A page that needs an id is in the menu only while it is looked at; that of admins, where people sign in."""
     here = (st.context.url or "").rstrip("/").rpartition("/")[2]
     looked_at = "id" in st.query_params
+    for_admins = identity.required() and identity.current().role is Role.ADMIN
     return [
         st.Page(_path(name), title=title, url_path=address or None, icon=icon, default=not address, help=text,
-                visibility="visible" if shown or (looked_at and here == address) else "hidden")
+                visibility="visible" if shown or (looked_at and here == address) or (name == "audit" and for_admins) else "hidden")
         for name, (title, address, icon, shown, text) in _PAGES.items()
     ]  # fmt: skip
 

@@ -1,14 +1,14 @@
-"""Whether the pages may change anything: the one place that every action that writes asks, and is refused by.
+"""Whether a visitor may change anything, and what: the one place that every action that writes asks, and is refused by.
 
-Three parts: a control that writes draws itself with `**control()`, its callback is an `@action`, and it writes through
-`database()`. Where LAB_READ_ONLY is set the first is disabled with the reason, the second says the reason, the third raises;
-behind them the database refuses too (store.open_database).
+Three parts: a control that writes draws itself with `**control()`, its callback is an `@action`, and it writes through `database()`, which
+is told whose experiments it changes. Where the visitor's role or LAB_READ_ONLY forbids it the first is disabled with the reason, the
+second says the reason, the third raises; behind read-only pages the database refuses too (store.open_database).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypedDict
 
@@ -16,8 +16,10 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import notices, store
+from dashboard import identity, notices, store, words
+from db.visitor import owners
 from engine import settings
+from engine.access import Role
 
 READ_ONLY = "This dashboard is read-only (LAB_READ_ONLY is set): it shows and downloads everything, and changes nothing"
 
@@ -29,22 +31,37 @@ class Control(TypedDict):
     help: str | None
 
 
-def refusal() -> str | None:
-    """Why nothing may be written; None where it may. For routes: answer 403 with it."""
-    return READ_ONLY if settings.read_only() else None
+def refusal(of: Iterable[str | None] = ()) -> str | None:
+    """Why the visitor may write nothing, or may not change what belongs to these; None where they may. For routes: answer 403 with it."""
+    if settings.read_only():
+        return READ_ONLY
+    who = identity.current()
+    if who.role < Role.RUNNER:
+        return f"Your role here is {who.role.word}: you can see and download, and change nothing. An admin can make you a runner"
+    if who.role < Role.ADMIN and (others := sorted({owner or "nobody here" for owner in of if owner is None or owner != who.name})):
+        return f"It belongs to {', '.join(others[:3])}{', …' * (len(others) > 3)}: only the owner and admins can change it"
+    return None
 
 
-def control(help: str | None = None, *, disabled: bool = False) -> Control:
-    """disabled and help of a widget whose action writes: `st.button("Cancel", on_click=..., **permissions.control())`."""
-    why = refusal()
-    return {"disabled": disabled or why is not None, "help": why or help}
+def control(help: str | None = None, *, disabled: bool = False, of: Iterable[str | None] = ()) -> Control:
+    """disabled and help of a widget whose action writes: `st.button("Cancel", on_click=..., **permissions.control(of=[owner]))`.
+
+    of: the owners of what it would change.
+    """
+    why = refusal(of)
+    said = words.escape(why) if why and why != READ_ONLY else why  # help is Markdown, and names are what people chose
+    return {"disabled": disabled or why is not None, "help": said or help}
 
 
-def database() -> Engine:
-    """The database for an action that writes. Raises ValueError where none may: a disabled button does not stop a forged click."""
-    if why := refusal():
+def database(changes: Sequence[str] = ()) -> Engine:
+    """The database for an action that writes. changes: ids of the experiments that it changes; those that are not there are not refused here.
+
+    Raises ValueError where the visitor may not: a disabled button does not stop a forged click.
+    """
+    db = store.database()
+    if why := refusal(owners(db, changes).values() if changes else ()):
         raise ValueError(why)
-    return store.database()
+    return db
 
 
 def action(callback: Callable[P, str | None]) -> Callable[P, None]:
@@ -71,5 +88,5 @@ def action(callback: Callable[P, str | None]) -> Callable[P, None]:
 
 def banner() -> None:
     """On every page, where it is read-only."""
-    if why := refusal():
-        st.info(f"{why}.", icon=":material/lock:")
+    if settings.read_only():
+        st.info(f"{READ_ONLY}.", icon=":material/lock:")

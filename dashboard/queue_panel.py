@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import failures, live, notices, pages, permissions, store, words
+from dashboard import failures, live, notices, pages, past_seconds, permissions, store, words
 from db import queries
 from db.open_runs import OpenExperiment
 from engine.outlook import Outlook, expected, left_of_run, outlook
@@ -38,7 +38,7 @@ def _panel(seen: tuple[str, ...]) -> None:
         pages.link("new_experiment", "New experiment")
         return
     now = datetime.now(UTC).replace(tzinfo=None)
-    for experiment, ahead in list(zip(waiting, outlook(waiting, store.past_seconds, now), strict=True))[:_SHOWN]:
+    for experiment, ahead in list(zip(waiting, outlook(waiting, past_seconds.by_kind, now), strict=True))[:_SHOWN]:
         with st.container(border=True):
             _experiment(experiment, ahead, schedulers, now)
     if len(waiting) > _SHOWN:
@@ -61,11 +61,11 @@ def _experiment(experiment: OpenExperiment, ahead: Outlook, schedulers: dict[str
     left = "" if ahead.seconds_left is None else f", about {words.seconds_text(ahead.seconds_left)} left"
     st.progress(done / total, text=words.escape(f"{counts_text(experiment.counts)}{left}"))
     st.caption(words.escape(" · ".join(filter(None, (_turn(ahead), experiment.device, experiment.owner)))))
-    known = expected(experiment, store.past_seconds)
+    known = expected(experiment, past_seconds.by_kind)
     for run in experiment.running:
-        _running(run, left_of_run(run["started_at"], run["kind"], known, now), schedulers.get(run["scheduler"]))
+        _running(run, experiment.owner, left_of_run(run["started_at"], run["kind"], known, now), schedulers.get(run["scheduler"]))
     st.button("Cancel the rest" if done else "Cancel this experiment", icon=":material/cancel:", key=f"cancel_{experiment.id}",
-              on_click=live.cancel, args=(experiment.id,), **permissions.control())  # fmt: skip
+              on_click=live.cancel, args=(experiment.id,), **permissions.control(of=[experiment.owner]))  # fmt: skip
 
 
 def counts_text(counts: dict[str, int]) -> str:
@@ -83,7 +83,7 @@ def _turn(ahead: Outlook) -> str:
     return f"position {ahead.position}{behind}{starts}"
 
 
-def _running(run: dict[str, Any], left: float | None, scheduler: dict[str, Any] | None) -> None:
+def _running(run: dict[str, Any], owner: str | None, left: float | None, scheduler: dict[str, Any] | None) -> None:
     rest = f", about {words.seconds_text(left)} left" if left else ""
     sign = f", last sign of life {words.seconds_text(scheduler['age_seconds'])} ago" if scheduler else ", its scheduler gives no sign of life"
     st.markdown(live.run_line(run | {"status": "running"}) + words.escape(f"{rest}{sign}"))
@@ -91,7 +91,7 @@ def _running(run: dict[str, Any], left: float | None, scheduler: dict[str, Any] 
     with st.container(horizontal=True):
         st.toggle("Log", key=key)
         st.button("Cancel this run", icon=":material/cancel:", key=f"cancel_run_{run['run_id']}", type="tertiary",
-                  on_click=live.cancel_run, args=(run["run_id"],), **permissions.control(disabled=bool(run["cancel"])))  # fmt: skip
+                  on_click=live.cancel_run, args=(run["run_id"],), **permissions.control(disabled=bool(run["cancel"]), of=[owner]))  # fmt: skip
     if st.session_state.get(key):
         lines = queries.log_tail(store.database(), run["run_id"]).splitlines()[-_LOG_LINES:]
         with st.container(height=320, autoscroll=True):

@@ -1,24 +1,26 @@
-"""The pages' way to the database: one engine per process, records and frames cached by change token.
+"""The pages' and routes' way to the database: one engine per process, bound to who asks; records and frames cached by change token.
 
-Nothing else in the dashboard opens the database. Writes are engine.api and db.queue, called with `permissions.database()`.
+Nothing else in the dashboard opens the database. Writes are engine.api and db.queue, called with `permissions.database()`. What is cached
+by experiment is read for all: its token is queries.GONE where it is hidden from who asks, and then nothing is looked up. What is cached
+of many experiments has the `scope` of who asks in its key.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from dashboard import frozen
+from dashboard import frozen, identity
 from db import edits, listing, open_runs, queries, saved
 from db.filter import Filter
 from db.session import connect, migrate
 from db.state import ALIVE_SECONDS as ALIVE_SECONDS
+from db.visitor import Visitor, acting, any_private, hides_any
 from engine import analysis, api, doctor, redaction, settings
 from engine.answers import advisor
 from engine.answers.explain import Why, explain
@@ -46,10 +48,32 @@ def open_database(url: str) -> Engine:
     return connect(url, read_only=True) if settings.read_only() else db
 
 
+class Scope(NamedTuple):
+    """visitor: None where nothing is hidden from who asks; all of these share what is cached."""
+
+    url: str
+    visitor: Visitor | None
+
+    def engine(self) -> Engine:
+        db = open_database(self.url)
+        return db if self.visitor is None else acting(db, self.visitor)
+
+
+def engine() -> Engine:
+    """The database as it is for who asks, inside a route. Raises ValueError or SQLAlchemyError where it cannot be opened."""
+    return acting(open_database(settings.database_url()), identity.current().visitor)
+
+
+def scope() -> Scope:
+    """Part of the key of what is cached of many experiments, and what reads it."""
+    visitor = identity.current().visitor
+    return Scope(settings.database_url(), visitor if hides_any(database()) else None)
+
+
 def database() -> Engine:
-    """The engine, inside a page: where it cannot be opened the page says why and ends."""
+    """The same inside a page: where it cannot be opened the page says why and ends."""
     try:
-        return open_database(settings.database_url())
+        return engine()
     except (ValueError, SQLAlchemyError) as error:
         st.error(reason(error), title="The database cannot be used", icon=":material/database_off:")
         st.caption("Put it right and reload this page. `LAB_DATA` moves the data directory, `DATABASE_URL` names another database.")
@@ -81,14 +105,14 @@ def record(experiment_id: str, samples: str = "none") -> Record | None:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _record(url: str, experiment_id: str, samples: Any, token: str) -> Record | None:
-    return _load(url, experiment_id, samples)
+    return load(url, experiment_id, samples, token)
 
 
-def _load(url: str, experiment_id: str, samples: Any) -> Record | None:
-    """From the snapshot that is shown, with all its samples, or from the database."""
+def load(url: str, experiment_id: str, samples: Any, token: str) -> Record | None:
+    """From the snapshot that is shown, with all its samples, or from the database: for who asked for the token."""
     if (held := frozen.snapshot()) is not None:
         return held.records.get(experiment_id)
-    return queries.record(open_database(url), experiment_id, samples=samples)
+    return None if token == queries.GONE else queries.record(open_database(url), experiment_id, samples=samples)
 
 
 def rows(found: Record) -> Sequence[analysis.Row]:
@@ -109,9 +133,14 @@ def summary(experiment_id: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _summary(url: str, experiment_id: str, token: str) -> pd.DataFrame:
-    found = _load(url, experiment_id, "quality")  # perplexity's intervals pair samples
+    found = load(url, experiment_id, "quality", token)  # perplexity's intervals pair samples
     assert found is not None, "asked for only after `record` was not None"
     return analysis.frame(rows(found))
+
+
+def private(experiment_ids: Iterable[str]) -> bool:
+    """Whether one of these is private: what is made from it is not for all."""
+    return any_private(database(), list(experiment_ids))
 
 
 def experiments(wanted: Filter) -> pd.DataFrame:
@@ -149,7 +178,7 @@ def comparable(lead_id: str) -> list[advisor.Measured]:
 
 @st.cache_resource(max_entries=ADVISED_BY, show_spinner=False)  # not cache_data: nothing changes it, and copies would take their time
 def _measured(url: str, experiment_id: str, token: str) -> advisor.Measured | str | None:
-    found = queries.record(open_database(url), experiment_id, samples="quality")
+    found = load(url, experiment_id, "quality", token)
     try:
         return advisor.read(found) if found is not None else None
     except ValueError as error:  # of another version
@@ -163,7 +192,7 @@ def explained(experiment_id: str) -> tuple[list[Why], list[Interaction]]:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def _explained(url: str, experiment_id: str, token: str) -> tuple[list[Why], list[Interaction]]:
-    found = _load(url, experiment_id, "quality")
+    found = load(url, experiment_id, "quality", token)
     assert found is not None, "asked for only after `record` was not None"
     return explain(found, rows(found)), interactions(found)
 
@@ -177,7 +206,7 @@ def sample_rows(experiment_id: str) -> int:
 def _sample_rows(url: str, experiment_id: str, token: str) -> int:
     if (held := frozen.snapshot()) is not None:
         return sum(1 for _ in sample_table(held.records[experiment_id]).rows)
-    return queries.count_samples(open_database(url), experiment_id)
+    return 0 if token == queries.GONE else queries.count_samples(open_database(url), experiment_id)
 
 
 def log_tail(record: Record, run_id: int) -> str:
@@ -215,22 +244,22 @@ def variant_names(refs: Iterable[VariantRef]) -> dict[VariantRef, dict[str, Any]
 def open_experiments() -> list[open_runs.OpenExperiment]:
     """What runs and waits, by experiment. A poll asks what the runs do; the rest is cached until a run begins or ends."""
     db = database()
-    return open_runs.with_running(db, _open_experiments(settings.database_url(), open_runs.token(db)))
+    return open_runs.with_running(db, _open_experiments(scope(), open_runs.token(db)))
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def _open_experiments(url: str, token: str) -> list[open_runs.OpenExperiment]:
-    return open_runs.open_experiments(open_database(url))
+@st.cache_data(max_entries=32, show_spinner=False)
+def _open_experiments(scope: Scope, token: str) -> list[open_runs.OpenExperiment]:
+    return open_runs.open_experiments(scope.engine())
 
 
 def queue() -> pd.DataFrame:
     """What runs and waits; cached until something about it changes, so that polling costs one small query."""
-    return _queue(settings.database_url(), token())
+    return _queue(scope(), token())
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def _queue(url: str, token: str) -> pd.DataFrame:
-    return queries.queue(open_database(url))
+@st.cache_data(max_entries=32, show_spinner=False)
+def _queue(scope: Scope, token: str) -> pd.DataFrame:
+    return queries.queue(scope.engine())
 
 
 def schedulers() -> list[dict[str, Any]]:
@@ -248,27 +277,3 @@ def machine() -> dict[str, Any]:
 def catalogue() -> dict[str, list[dict[str, Any]]]:
     """Techniques, workloads and presets as rows, availability of this machine; fixed while the process lives."""
     return {"techniques": api.techniques(), "workloads": api.workloads(), "presets": api.presets()}
-
-
-@st.cache_data(max_entries=24, show_spinner=False)
-def _past_seconds(url: str, experiment_id: str, token: str) -> dict[str, float]:
-    found = queries.record(open_database(url), experiment_id, samples="none")
-    seconds: dict[str, list[float]] = {}
-    for run in found["runs"] if found else ():
-        if run["status"] == "succeeded" and run["seconds"]:
-            seconds.setdefault(run["kind"], []).append(run["seconds"])
-    return {kind: statistics.median(values) for kind, values in seconds.items()}
-
-
-def past_seconds(model: str, device: str) -> dict[str, float]:
-    """{run kind: median seconds} of the newest experiment measured with this model on such a device; empty if there is none."""
-    return _past_seconds_of(settings.database_url(), model, device)
-
-
-@st.cache_data(ttl=30, max_entries=64, show_spinner=False)  # the queue asks every two seconds
-def _past_seconds_of(url: str, model: str, device: str) -> dict[str, float]:
-    same = listing.experiments(open_database(url), Filter(model=(model,), size=100))
-    for row in same[same["succeeded"] > 0].to_dict("records"):
-        if device in (row["device"], row["device"].rpartition("/")[2], row["device"].rpartition("/")[2].partition(":")[0]):
-            return _past_seconds(settings.database_url(), row["id"], token(row["id"]))
-    return {}

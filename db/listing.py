@@ -33,6 +33,7 @@ from db.filter import FACETS, STATES, Filter, conditions, device, in_state, page
 from db.queries import STATUSES
 from db.session import reading
 from db.tables import Experiment, ExperimentTag, ExperimentTechnique, Measurement, Run, Variant
+from db.visitor import visible
 
 COLUMNS = ("id", "title", "model", "workload", "device", "hardware", "source", "owner", "archived", "created_at", "variants", "techniques",
            "tags", "runs", *STATUSES)  # fmt: skip
@@ -51,26 +52,26 @@ class Facets:
 def experiments(db: Engine, wanted: Filter) -> pd.DataFrame:
     """One page of rows with COLUMNS: techniques and tags are tuples, `device` is the one bound, else the one asked for."""
     with reading(db) as connection:
-        return _rows(connection, page_of(select(Experiment.id), wanted))
+        return _rows(connection, page_of(select(Experiment.id).where(visible(db, Experiment.id)), wanted))
 
 
 def count(db: Engine, wanted: Filter) -> int:
     """How many match, on all pages."""
     with reading(db) as connection:
-        return int(connection.execute(select(func.count()).select_from(Experiment).where(*conditions(wanted).values())).scalar_one())
+        return int(connection.execute(select(func.count()).select_from(Experiment).where(*_conditions(db, wanted).values())).scalar_one())
 
 
 def all_ids(db: Engine, wanted: Filter) -> list[str]:
     """Of all that match, in order, whatever page is wanted."""
     with reading(db) as connection:
-        return list(connection.execute(page_of(select(Experiment.id), replace(wanted, page=1, size=None))).scalars())
+        return list(connection.execute(page_of(select(Experiment.id).where(visible(db, Experiment.id)), replace(wanted, page=1, size=None))).scalars())
 
 
 def count_variants(db: Engine, wanted: Filter) -> int:
     """How many variants all that match have."""
     found = select(func.count()).select_from(Variant).join(Experiment, Experiment.id == Variant.experiment_id)
     with reading(db) as connection:
-        return int(connection.execute(found.where(*conditions(wanted).values())).scalar_one())
+        return int(connection.execute(found.where(*_conditions(db, wanted).values())).scalar_one())
 
 
 def all_experiments(db: Engine, wanted: Filter) -> Iterator[pd.DataFrame]:
@@ -83,7 +84,7 @@ def all_experiments(db: Engine, wanted: Filter) -> Iterator[pd.DataFrame]:
 
 def facets(db: Engine, wanted: Filter) -> Facets:
     """One statement: the rows are filtered once, then counted for each facet."""
-    by_name = conditions(wanted)
+    by_name = _conditions(db, wanted)
     flags = {name: by_name[name] for name in (*FACETS, "archived") if name in by_name}
     candidates = (
         select(
@@ -153,27 +154,32 @@ def counts_without(db: Engine, wanted: Filter) -> dict[str, int]:
         return {}
     dropped = [func.sum(case((and_(true(), *(c for n, c in by_name.items() if n != name)), 1), else_=0)) for name in names]
     with reading(db) as connection:
-        found = connection.execute(select(*dropped).select_from(Experiment)).one()
+        found = connection.execute(select(*dropped).select_from(Experiment).where(visible(db, Experiment.id))).one()
     return {name: int(number or 0) for name, number in zip(names, found, strict=True)}
 
 
 def newest(db: Engine) -> datetime | None:
     """When the last experiment came into the database; None where there is none."""
     with reading(db) as connection:
-        return connection.execute(select(func.max(Experiment.stored_at))).scalar()
+        return connection.execute(select(func.max(Experiment.stored_at)).where(visible(db, Experiment.id))).scalar()
 
 
 def arrived_since(db: Engine, wanted: Filter, moment: datetime) -> int:
     """How many experiments that match came into the database after that moment."""
-    matching = conditions(replace(wanted, known_until=None))
+    matching = _conditions(db, replace(wanted, known_until=None))
     with reading(db) as connection:
         return int(connection.execute(select(func.count()).where(Experiment.stored_at > moment, *matching.values())).scalar_one())
 
 
 def tags(db: Engine) -> list[str]:
     """Every tag that some experiment has, in order."""
+    used = select(ExperimentTag.tag).where(visible(db, ExperimentTag.experiment_id)).distinct().order_by(ExperimentTag.tag)
     with reading(db) as connection:
-        return list(connection.execute(select(ExperimentTag.tag).distinct().order_by(ExperimentTag.tag)).scalars())
+        return list(connection.execute(used).scalars())
+
+
+def _conditions(db: Engine, wanted: Filter) -> dict[str, ColumnElement[bool]]:
+    return conditions(wanted) | {"visible": visible(db, Experiment.id)}
 
 
 def _rows(connection: Connection, which: Select[Any] | Sequence[str]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, func, select
 from db.filter import device
 from db.session import reading
 from db.tables import Experiment, Run, Variant
+from db.visitor import visible
 
 OPEN = ("queued", "running")
 
@@ -55,7 +56,7 @@ def open_experiments(db: Engine) -> list[OpenExperiment]:
     with reading(db) as connection:
         by_experiment = defaultdict(list)
         grouped = select(Run.experiment_id, Run.status, Run.kind, func.count().label("runs"), func.min(Run.id).label("first"))
-        for row in connection.execute(grouped.where(Run.status.in_(OPEN)).group_by(Run.experiment_id, Run.status, Run.kind)):
+        for row in connection.execute(grouped.where(Run.status.in_(OPEN), visible(db, Run.experiment_id)).group_by(Run.experiment_id, Run.status, Run.kind)):
             by_experiment[row.experiment_id].append(row)
         if not by_experiment:
             return []
@@ -131,7 +132,7 @@ def ended_badly(db: Engine, limit: int = 8) -> list[dict[str, Any]]:
         .join(of_experiment, of_experiment.c.first == Run.id)
         .join(Experiment, Experiment.id == Run.experiment_id)
         .join(Variant, Variant.id == Run.variant_id)
-        .where(Experiment.source == "local", Experiment.archived.is_(False))
+        .where(Experiment.source == "local", Experiment.archived.is_(False), visible(db, Experiment.id))
         .order_by(Experiment.created_at.desc(), Experiment.id)
         .limit(limit)
     )

@@ -15,8 +15,11 @@ from sqlalchemy import Connection, Engine, case, func, select, true
 
 from db.session import now, reading
 from db.tables import Environment, Experiment, Measurement, Run, Scheduler, Variant
+from db.visitor import visible
 
 FORMAT = "llm-tradeoff-lab/1"
+GONE = "[None]"
+"""The change token of an experiment that is not there, or not there for this visitor: nothing is read for it, and no cache answers."""
 STATUSES = ("queued", "running", "succeeded", "failed", "out_of_memory", "timed_out", "cancelled", "unsupported")
 
 _RUN_FIELDS = ("id", "round", "kind", "status", "reason", "device", "attempt", "phase", "cancel", "seconds", "evidence",
@@ -27,7 +30,7 @@ _LISTED = ("metric", "point", "status", "reason", "value", "n_samples")
 def record(db: Engine, experiment_id: str, samples: Literal["none", "quality", "all"] = "quality") -> dict[str, Any] | None:
     """One experiment with its runs as plain JSON data; None if there is none. samples: of which runs the raw ones are loaded."""
     with reading(db) as connection:
-        found = connection.execute(select(Experiment.__table__).where(Experiment.id == experiment_id)).mappings().first()
+        found = connection.execute(select(Experiment.__table__).where(Experiment.id == experiment_id, visible(db, Experiment.id))).mappings().first()
         if found is None:
             return None
         variants = connection.execute(
@@ -85,13 +88,14 @@ def variants(db: Engine, experiment_ids: Iterable[str]) -> list[dict[str, Any]]:
     """All variants of these experiments, one small query for all: experiment, title, position, name, baseline."""
     columns = (Variant.experiment_id.label("experiment"), Experiment.title, Variant.position, Variant.name, Variant.baseline)
     found = select(*columns).join(Experiment, Experiment.id == Variant.experiment_id).where(Variant.experiment_id.in_(set(experiment_ids)))
+    found = found.where(visible(db, Experiment.id))
     with reading(db) as connection:
         return [dict(row) for row in connection.execute(found.order_by(Variant.experiment_id, Variant.position)).mappings()]
 
 
 def count_experiments(db: Engine) -> int:
     with reading(db) as connection:
-        return int(connection.execute(select(func.count()).select_from(Experiment)).scalar_one())
+        return int(connection.execute(select(func.count()).select_from(Experiment).where(visible(db, Experiment.id))).scalar_one())
 
 
 def queue(db: Engine, limit: int = 200) -> pd.DataFrame:
@@ -104,7 +108,7 @@ def queue(db: Engine, limit: int = 200) -> pd.DataFrame:
         )
         .join(Experiment, Experiment.id == Run.experiment_id)
         .join(Variant, Variant.id == Run.variant_id)
-        .where(Run.status.in_(("queued", "running")))
+        .where(Run.status.in_(("queued", "running")), visible(db, Experiment.id))
         .order_by(Run.status.desc(), Run.id)
         .limit(limit)
     )  # fmt: skip
@@ -140,23 +144,23 @@ def change_token(db: Engine, experiment_id: str | None = None) -> str:
 
 
 def change_tokens(db: Engine, experiment_ids: Sequence[str]) -> dict[str, str]:
-    """{id: its change token}, of those too that do not exist; in two statements, however many they are."""
+    """{id: its change token}, GONE of those that do not exist; in two statements, however many they are."""
     # SQLite gives the ids of deleted rows away again, so an id alone does not tell a new record from the old one
     facts = (Run.status, func.count(), func.min(Run.id), func.max(Run.ended_at), func.sum(Run.seconds))
     ended = select(Run.experiment_id, *facts).where(Run.experiment_id.in_(experiment_ids)).group_by(Run.experiment_id, Run.status)
-    edits = select(Experiment.id, Experiment.edits).where(Experiment.id.in_(experiment_ids))
+    edits = select(Experiment.id, Experiment.edits).where(Experiment.id.in_(experiment_ids), visible(db, Experiment.id))
     found: dict[str, list[Any]] = {experiment_id: [] for experiment_id in experiment_ids}
     with reading(db) as connection:
         edited = {row.id: row.edits for row in connection.execute(edits)}
         for experiment_id, *row in connection.execute(ended):
             found[experiment_id].append(tuple(map(str, row)))
-    return {experiment_id: str([edited.get(experiment_id), *sorted(rows)]) for experiment_id, rows in found.items()}
+    return {experiment_id: str([edited[experiment_id], *sorted(rows)]) if experiment_id in edited else GONE for experiment_id, rows in found.items()}
 
 
 def log_tail(db: Engine, run_id: int) -> str:
     """The last lines that a run printed; empty if it printed nothing."""
     with reading(db) as connection:
-        return connection.execute(select(Run.__table__.c.log_tail).where(Run.id == run_id)).scalar() or ""
+        return connection.execute(select(Run.__table__.c.log_tail).where(Run.id == run_id, visible(db, Run.experiment_id))).scalar() or ""
 
 
 def count_samples(db: Engine, experiment_id: str) -> int:
@@ -165,6 +169,7 @@ def count_samples(db: Engine, experiment_id: str) -> int:
     rows = func.sum(case((raw > 0, raw), else_=1))
     # a run without a measurement joins to one row of nulls, whose length is null: also one row
     counted = select(rows).select_from(Run).outerjoin(Measurement, Measurement.run_id == Run.id).where(Run.experiment_id == experiment_id)
+    counted = counted.where(visible(db, Run.experiment_id))
     with reading(db) as connection:
         return int(connection.execute(counted).scalar() or 0)
 

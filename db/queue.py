@@ -13,10 +13,12 @@ from sqlalchemy import Connection, CursorResult, Engine, ScalarSelect, Select, a
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
+from db import audit
 from db.experiments import insert_experiment, set_hardware
 from db.results import insert_environment, insert_measurements
 from db.session import reading
 from db.tables import Experiment, Run, Variant, utc_now
+from db.visitor import visible
 
 PHASE_CHARACTERS = 200
 
@@ -48,7 +50,7 @@ def submit(
 ) -> str:
     """Store an experiment with its queued runs, all or nothing. The same request key again returns the first one's id.
 
-    experiment: {id, title, spec, source, device, request_key, owner or not}; variants: {name, stack, baseline}; runs: {variant, round, kind}
+    experiment: {id, title, spec, source, device, request_key, owner and private or not}; variants: {name, stack, baseline}; runs: {variant, round, kind}
     in the order of execution, `variant` being a position.
     """
     try:
@@ -59,11 +61,12 @@ def submit(
                 for r in runs
             ]
             connection.execute(insert(Run), rows)
+            audit.of_experiments(connection, "started", [experiment["id"]])
             return str(experiment["id"])
     except IntegrityError:
         # inserting first and looking after is what holds when two requests arrive at once
         with db.begin() as connection:
-            same = select(Experiment.id).where(Experiment.request_key == experiment["request_key"])
+            same = select(Experiment.id).where(Experiment.request_key == experiment["request_key"], visible(connection, Experiment.id))
             if (first := connection.execute(same).scalar()) is None:
                 raise
             return str(first)
@@ -170,19 +173,32 @@ def cancel_run(db: Engine, run_id: int) -> bool:
 def _cancel(db: Engine, which: ColumnElement[bool]) -> int:
     end = {"status": "cancelled", "reason": "cancelled before it began", "ended_at": utc_now()}
     with db.begin() as connection:
+        which = and_(which, visible(connection, Run.experiment_id))
+        of = connection.execute(select(Run.experiment_id).where(which, Run.status.in_(("queued", "running"))).distinct()).scalars().all()
         ended = _count(connection, update(Run).where(which, Run.status == "queued").values(end))
-        return ended + _count(connection, update(Run).where(which, Run.status == "running").values(cancel=True))
+        ended += _count(connection, update(Run).where(which, Run.status == "running").values(cancel=True))
+        audit.of_experiments(connection, "cancelled", of)
+        return ended
+
+
+def experiment_of(db: Engine, run_id: int) -> str | None:
+    """The experiment that a run belongs to; None where there is no such run."""
+    with reading(db) as connection:
+        return connection.execute(select(Run.experiment_id).where(Run.id == run_id, visible(db, Run.experiment_id))).scalar()
 
 
 def delete_experiment(db: Engine, experiment_id: str) -> bool:
     """Remove it with all its runs; False if there is none. Raises ValueError while one of its runs is running."""
     with db.begin() as connection:
+        if connection.execute(select(Experiment.id).where(Experiment.id == experiment_id, visible(connection, Experiment.id))).first() is None:
+            return False
         ended = update(Run).where(Run.experiment_id == experiment_id, Run.status == "queued").values(status="cancelled")
         connection.execute(ended)  # first: a queued run must not be claimed from here on
         running = select(Run.id).where(Run.experiment_id == experiment_id, Run.status == "running").limit(1)
         if connection.execute(running).first() is not None:
             connection.rollback()
             raise ValueError("this experiment has a run in progress; cancel it and wait for its end, then delete it")
+        audit.of_experiments(connection, "deleted", [experiment_id])
         return _count(connection, delete(Experiment).where(Experiment.id == experiment_id)) == 1
 
 

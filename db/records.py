@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.exc import DBAPIError, StatementError
 
-from db import queries
+from db import audit, queries
 from db.experiments import insert_experiment, replace_experiment, set_hardware
 from db.results import insert_environment, insert_measurements
 from db.tables import Run
+from db.visitor import visitor_of
 
 _ENDED = frozenset(queries.STATUSES) - {"queued", "running"}
 
@@ -44,7 +45,8 @@ def _store(connection: Connection, record: dict[str, Any], source: str, there: d
     fields = {k: experiment[k] for k in ("id", "title", "spec", "device", "bound_device")}
     fields |= {"source": source, "created_at": _moment(experiment["created_at"]), "request_key": experiment["id"]}
     if there is None:
-        ids = insert_experiment(connection, fields, record["variants"])
+        visitor = visitor_of(connection)
+        ids = insert_experiment(connection, fields | {"owner": visitor.name if visitor else None}, record["variants"])
     else:
         if there["experiment"]["title"] != there["experiment"]["spec"]["title"]:  # renamed here
             del fields["title"]
@@ -61,6 +63,7 @@ def _store(connection: Connection, record: dict[str, Any], source: str, there: d
         )  # fmt: skip
         run_id = connection.execute(row.returning(Run.id)).scalar_one()
         insert_measurements(connection, run_id, run["measurements"])
+    audit.of_experiments(connection, "imported", [experiment["id"]])
 
 
 def _ended(record: dict[str, Any]) -> list[dict[str, Any]]:

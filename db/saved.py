@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, literal, select, union_all, update
 
+from db import audit
 from db.queries import iso
 from db.session import reading
 from db.tables import SavedView, Snapshot
@@ -22,6 +23,7 @@ def save_view(db: Engine, view_id: str, *, name: str, page: str, params: dict[st
     with db.begin() as connection:
         row = {"name": _named(name), "page": page, "params": params, "variants": variants, "owner": owner}
         connection.execute(insert(SavedView).values(id=view_id, **row))
+        audit.record(connection, "saved a view", [(view_id, str(row["name"]))])
 
 
 def rename_view(db: Engine, view_id: str, name: str, owner: str | None) -> bool:
@@ -33,8 +35,8 @@ def rename_view(db: Engine, view_id: str, name: str, owner: str | None) -> bool:
 
 def delete_view(db: Engine, view_id: str, owner: str | None) -> bool:
     """Only by its owner."""
-    with db.begin() as connection:
-        return connection.execute(delete(SavedView).where(SavedView.id == view_id, SavedView.owner.is_not_distinct_from(owner))).rowcount == 1
+    own = delete(SavedView).where(SavedView.id == view_id, SavedView.owner.is_not_distinct_from(owner)).returning(SavedView.name)
+    return _deleted(db, own, "deleted a view", view_id)
 
 
 def view(db: Engine, view_id: str) -> dict[str, Any] | None:
@@ -50,6 +52,7 @@ def keep_snapshot(db: Engine, frozen: dict[str, Any]) -> None:
     with db.begin() as connection:
         if connection.execute(select(Snapshot.id).where(Snapshot.id == frozen["id"])).first() is None:
             connection.execute(insert(Snapshot).values(**row))
+            audit.record(connection, "froze a snapshot", [(row["id"], row["name"])])
 
 
 def snapshot(db: Engine, snapshot_id: str) -> dict[str, Any] | None:
@@ -75,9 +78,16 @@ def listed(db: Engine, limit: int, offset: int = 0, kind: str | None = None) -> 
 
 def delete_snapshot(db: Engine, snapshot_id: str, owner: str | None) -> bool:
     """Only by its owner."""
-    own = delete(Snapshot).where(Snapshot.id == snapshot_id, Snapshot.owner.is_not_distinct_from(owner))
+    own = delete(Snapshot).where(Snapshot.id == snapshot_id, Snapshot.owner.is_not_distinct_from(owner)).returning(Snapshot.name)
+    return _deleted(db, own, "deleted a snapshot", snapshot_id)
+
+
+def _deleted(db: Engine, own: Any, action: str, subject_id: str) -> bool:
     with db.begin() as connection:
-        return connection.execute(own).rowcount == 1
+        name = connection.execute(own).scalar()
+        if name is not None:
+            audit.record(connection, action, [(subject_id, name)])
+        return name is not None
 
 
 def _named(name: str) -> str:

@@ -23,7 +23,8 @@ class Base(DeclarativeBase):
 
 class Experiment(Base):
     __tablename__ = "experiments"
-    __table_args__ = (Index("experiments_created", "created_at", "id", "edits"), Index("experiments_stored", "stored_at"))
+    __table_args__ = (Index("experiments_created", "created_at", "id", "edits"), Index("experiments_stored", "stored_at"),
+                      Index("experiments_private", "private", "owner", "id"))  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     """Public, unguessable."""
@@ -40,6 +41,8 @@ class Experiment(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     owner: Mapped[str | None] = mapped_column(String(120))
     """Who made it here."""
+    private: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Seen by its owner and by admins; db/visitor.py."""
     note: Mapped[str] = mapped_column(Text, default="", server_default="")
     """Markdown."""
     archived: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -188,3 +191,17 @@ class Snapshot(Base):
     variants: Mapped[int] = mapped_column(Integer)
     owner: Mapped[str | None] = mapped_column(String(120))
     created_at: Mapped[datetime]
+
+
+class Act(Base):
+    """One thing that somebody did; see db/audit.py. No foreign key: it outlives what it names."""
+
+    __tablename__ = "acts"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+    who: Mapped[str] = mapped_column(String(120))
+    action: Mapped[str] = mapped_column(String(32))
+    subject_id: Mapped[str | None] = mapped_column(String(32))
+    subject: Mapped[str] = mapped_column(String(200))
+    """What it was called then."""

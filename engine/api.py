@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 
 def submit(
-    db: Engine, spec: ExperimentSpec, request_key: str | None = None, devices: Sequence[Device] | None = None, owner: str | None = None
-) -> str:
+    db: Engine, spec: ExperimentSpec, request_key: str | None = None, devices: Sequence[Device] | None = None, owner: str | None = None,
+    private: bool = False,
+) -> str:  # fmt: skip
     """Queue an experiment and return its id; the same request key again returns the first id.
 
     devices: what the schedulers offer; this machine's where not given. owner: who made it; who runs this process where not given.
+    private: seen by its owner and by admins only.
     Raises ValueError naming the field and the fix.
     """
     from db import queue
@@ -39,7 +41,7 @@ def submit(
     return queue.submit(
         db,
         experiment={k: record["experiment"][k] for k in ("id", "title", "spec", "source", "device")}
-        | {"request_key": request_key or new_id(), "owner": owner or settings.user()},
+        | {"request_key": request_key or new_id(), "owner": owner or settings.user(), "private": private},
         variants=record["variants"],
         runs=[{"variant": r.variant, "round": r.round, "kind": r.kind.value} for r in expand(spec)],
     )

@@ -37,6 +37,11 @@ def set_archived(db: Engine, experiment_ids: Sequence[str], archived: bool) -> i
     return edits.change(db, experiment_ids, {"archived": archived})
 
 
+def set_private(db: Engine, experiment_id: str, private: bool) -> None:
+    """A private experiment is seen by its owner and by admins; to others it is as if it did not exist."""
+    _there(edits.change(db, [experiment_id], {"private": private}))
+
+
 def add_tags(db: Engine, experiment_ids: Sequence[str], tags: Iterable[str]) -> int:
     """Returns how many of these experiments there are."""
     return edits.add_tags(db, experiment_ids, tidy_tags(tags))

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from engine import logs, settings
+from engine import access, logs, settings
 from engine.child_process import die_with_parent
 
 PAUSE_SECONDS = 0.2
@@ -36,6 +36,7 @@ def main() -> int:
         check_port(host, port)
         settings.read_only()
         settings.check_log_format()
+        access.check()
         with _child(["engine.prepare"], signal.SIGTERM) as preparation:
             _wait_until_ended(preparation)
         if _received or preparation.returncode != 0:
@@ -71,6 +72,8 @@ def pages_command(host: str, port: int) -> tuple[str, ...]:
 
 
 def _serve(host: str, port: int) -> int:
+    if access.auth_header() is not None:
+        os.environ["FORWARDED_ALLOW_IPS"] = ""  # the pages' server must know who connects, not whom X-Forwarded-For names
     with _child(pages_command(host, port), signal.SIGKILL) as pages:
         while not _received and pages.poll() is None and not is_up(host, port):
             time.sleep(PAUSE_SECONDS / 2)

@@ -12,6 +12,7 @@
 | PUBLIC_BASE_URL | what links begin with | http://HOST:PORT; for HOST=0.0.0.0 this machine's address in its network |
 | LAB_CACHE_LIMIT | how much exports and baselines' outputs may take of the disk; the oldest make room when a scheduler starts | 20GB |
 | LAB_LOG_FORMAT | what the scheduler and `make run` say on stderr: text, or json for one JSON object a line, with the start and end of every run | text |
+| LAB_AUTH_HEADER and others | who may do what on a server: engine/access.py | everybody who comes may do everything |
 | LAB_READ_ONLY | 1: the pages show everything and change nothing; the command line and the scheduler go on writing | 0 |
 """
 

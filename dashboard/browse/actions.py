@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from dashboard import pages, permissions, store, tray, visitor, words
+from dashboard import identity, pages, permissions, store, tray, words
 from dashboard.browse import address, data, state
 from dashboard.browse.address import MOST_CHOSEN, View
 from dashboard.new import attempt
@@ -79,7 +79,7 @@ def counted(number: int) -> str:
 
 
 def _organize(there: pd.DataFrame) -> None:
-    ids = list(there["id"])
+    ids, owners = list(there["id"]), list(there["owner"])
     popover = st.popover("Tag, run again, archive, CSV", icon=":material/sell:", key="browse_organize", on_change="rerun")
     if not popover.open:
         return
@@ -89,7 +89,8 @@ def _organize(there: pd.DataFrame) -> None:
         st.multiselect("Tags", data.tags(), key="browse_tags", accept_new_options=True, placeholder="Choose, or write a new one")
         with st.container(horizontal=True):
             for word, edit in (("Add", edits.add_tags), ("Remove", edits.remove_tags)):
-                st.button(f"{word} these tags", key=f"browse_tags_{word.lower()}", on_click=_tag, args=(ids, word, edit), **permissions.control())
+                st.button(f"{word} these tags", key=f"browse_tags_{word.lower()}", on_click=_tag, args=(ids, word, edit),
+                          **permissions.control(of=owners))  # fmt: skip
         st.divider()
         request = st.session_state.setdefault(_REQUEST, new_id())
         st.button(f"Run {counted(len(ids))} again", key="browse_again", icon=":material/replay:", on_click=_run_again, args=(ids, request),
@@ -99,20 +100,21 @@ def _organize(there: pd.DataFrame) -> None:
         with st.container(horizontal=True):
             for archived, label, icon in ((True, "Archive", ":material/archive:"), (False, "Unarchive", ":material/unarchive:")):
                 nothing = bool((there["archived"] == archived).all())
-                st.button(label, key=f"browse_{label.lower()}", icon=icon, on_click=_archive, args=(ids, archived), **permissions.control(disabled=nothing))
+                st.button(label, key=f"browse_{label.lower()}", icon=icon, on_click=_archive, args=(ids, archived),
+                          **permissions.control(disabled=nothing, of=owners))  # fmt: skip
 
 
 @permissions.action
 def _tag(ids: list[str], word: str, edit: Callable[..., int]) -> str:
     tags = edits.tidy_tags(st.session_state["browse_tags"])
-    number = edit(permissions.database(), ids, tags)
+    number = edit(permissions.database(ids), ids, tags)
     st.session_state["browse_tags"] = []
     return f"{'Added' if word == 'Add' else 'Removed'} {', '.join(tags)}: {counted(number)}"
 
 
 @permissions.action
 def _archive(ids: list[str], archived: bool) -> str:
-    number = edits.set_archived(permissions.database(), ids, archived)
+    number = edits.set_archived(permissions.database(ids), ids, archived)
     return f"{counted(number)} {'archived; links to them go on working' if archived else 'taken out of the archive'}"
 
 
@@ -125,7 +127,8 @@ def _run_again(ids: list[str], request: str) -> str:
             continue
         try:
             spec = changes.changed(record, "again")
-            api.submit(permissions.database(), spec, request_key=f"{request}{experiment_id}", devices=devices, owner=visitor.name())
+            api.submit(permissions.database(), spec, request_key=f"{request}{experiment_id}", devices=devices, owner=identity.current().name,
+                       private=store.private([experiment_id]))  # fmt: skip
             queued += 1
         except ValueError as error:
             refused.append(f"{record['experiment']['title']}: {error}")

@@ -28,12 +28,12 @@ def facets(wanted: Filter) -> listing.Facets:
     """See db.listing.facets. Order and page change no count, so turning pages asks no database."""
     usual = Filter()
     counted = replace(wanted, page=1, size=usual.size, sort=usual.sort, descending=usual.descending)
-    return _facets(settings.database_url(), counted, store.token())
+    return _facets(store.scope(), counted, store.token())
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)  # not cache_data: nothing changes it, and copies would take their time
-def _facets(url: str, wanted: Filter, token: str) -> listing.Facets:
-    return listing.facets(store.open_database(url), wanted)
+def _facets(scope: store.Scope, wanted: Filter, token: str) -> listing.Facets:
+    return listing.facets(scope.engine(), wanted)
 
 
 def counts_without(wanted: Filter) -> dict[str, int]:

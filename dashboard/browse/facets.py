@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import visitor, words
+from dashboard import identity, words
 from dashboard.browse import address, state
 from dashboard.browse.address import View
 from db.filter import ARCHIVE, FACETS, SOURCES, STATES
@@ -47,7 +47,7 @@ def search(view: View) -> None:
         st.text_input("Search", key="browse_q", type="search", live="300ms", max_chars=address.SEARCH_CHARACTERS,
                       placeholder="Title, model, id or note", on_change=_search)  # fmt: skip
         st.button("Finished only", key="browse_finished", icon=":material/check:", on_click=_finished, disabled=wanted.status == ("finished",))
-        if (me := visitor.name()) is not None:
+        if (me := identity.current().name) is not None:
             st.button("Mine", key="browse_mine", icon=":material/person:", on_click=_mine, args=(me,), disabled=wanted.owner == (me,),
                       help=f"What {words.escape(me)} started")  # fmt: skip
         st.button(f"Clear all ({number})", key="browse_clear", icon=":material/filter_alt_off:", on_click=clear, disabled=not number)

@@ -35,7 +35,7 @@ def comparison(refs: Sequence[VariantRef], base: VariantRef | None, split: Split
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # not cache_data: nothing changes it, and copies would take their time
 def _comparison(url: str, refs: tuple[VariantRef, ...], base: VariantRef | None, split: Split, tokens: dict[str, str]) -> Any:
-    found = {key: queries.record(store.open_database(url), key, samples="quality") for key in tokens}
+    found = {key: store.load(url, key, "quality", token) for key, token in tokens.items()}
     records = {key: record for key, record in found.items() if record is not None}
     problems = {key: why for key, record in records.items() if (why := unreadable(record)) is not None}
     readable = {key: record for key, record in records.items() if key not in problems}
@@ -76,5 +76,5 @@ def samples_of(found: Comparison) -> Record:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _samples_of(url: str, columns: tuple[Column, ...], tokens: dict[str, str]) -> Record:
-    found = {key: queries.record(store.open_database(url), key, samples="all") for key in tokens}
+    found = {key: store.load(url, key, "all", token) for key, token in tokens.items()}
     return joined({key: record for key, record in found.items() if record is not None}, columns)

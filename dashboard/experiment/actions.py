@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import attention, pages, permissions, store, words
+from dashboard import attention, identity, pages, permissions, store, words
 from dashboard.new import attempt, start_from
 from db import queue
 from engine import edits, host
@@ -36,9 +36,9 @@ def buttons(record: Record, said: Said) -> None:
     archived = bool(said["archived"])
     st.button("Take out of the archive" if archived else "Archive", icon=":material/unarchive:" if archived else ":material/archive:", key="archive",
               on_click=_archive, args=(experiment["id"], said["title"], not archived),
-              **permissions.control("An archived experiment keeps its link and its results; lists leave it out."))  # fmt: skip
+              **permissions.control("An archived experiment keeps its link and its results; lists leave it out.", of=[said["owner"]]))  # fmt: skip
     if experiment["source"] != "reference":  # those come back at the next start
-        _delete_button(experiment["id"], said["title"])
+        _delete_button(experiment["id"], said)
 
 
 def _edit(experiment_id: str, said: Said) -> None:
@@ -46,7 +46,7 @@ def _edit(experiment_id: str, said: Said) -> None:
     if not popover.open:
         return
     with popover:
-        allowed = permissions.control()
+        allowed = permissions.control(of=[said["owner"]])
         for name, value in (("edit_title", said["title"]), ("edit_tags", said["tags"]), ("edit_note", said["note"])):
             st.session_state.setdefault(f"{name}_{experiment_id}", value)
         st.text_input("Title", max_chars=edits.TITLE_CHARACTERS, key=f"edit_title_{experiment_id}", on_change=_rename, args=(experiment_id,), **allowed)
@@ -54,12 +54,16 @@ def _edit(experiment_id: str, said: Said) -> None:
                        args=(experiment_id, tuple(said["tags"])), placeholder="Write a tag and press Enter", **allowed)  # fmt: skip
         st.text_area("Note", max_chars=edits.NOTE_CHARACTERS, key=f"edit_note_{experiment_id}", on_change=_note, args=(experiment_id,),
                      placeholder="Markdown; saved when you leave the field", **allowed)  # fmt: skip
+        if identity.required():
+            st.session_state.setdefault(f"edit_private_{experiment_id}", bool(said["private"]))
+            st.toggle("Private", key=f"edit_private_{experiment_id}", on_change=_hide, args=(experiment_id,), **permissions.control(
+                "Only you and admins see it: to all others it looks as if it did not exist.", of=[said["owner"]]))  # fmt: skip
 
 
 @permissions.action
 def _rename(experiment_id: str) -> str:
     title = str(st.session_state[f"edit_title_{experiment_id}"])
-    edits.rename(permissions.database(), experiment_id, title)
+    edits.rename(permissions.database([experiment_id]), experiment_id, title)
     return f"Renamed to {' '.join(title.split())}. Its links stay as they are."
 
 
@@ -69,33 +73,41 @@ def _tag(experiment_id: str, before: tuple[str, ...]) -> str:
     wanted = edits.tidy_tags(st.session_state[key]) if st.session_state[key] else []
     st.session_state[key] = wanted
     if added := [tag for tag in wanted if tag not in before]:
-        edits.add_tags(permissions.database(), [experiment_id], added)
+        edits.add_tags(permissions.database([experiment_id]), [experiment_id], added)
     if gone := [tag for tag in before if tag not in wanted]:
-        edits.remove_tags(permissions.database(), [experiment_id], gone)
+        edits.remove_tags(permissions.database([experiment_id]), [experiment_id], gone)
     return f"Tags: {', '.join(wanted) or 'none'}."
 
 
 @permissions.action
 def _note(experiment_id: str) -> str:
-    edits.set_note(permissions.database(), experiment_id, str(st.session_state[f"edit_note_{experiment_id}"]))
+    edits.set_note(permissions.database([experiment_id]), experiment_id, str(st.session_state[f"edit_note_{experiment_id}"]))
     return "The note is saved."
 
 
 @permissions.action
+def _hide(experiment_id: str) -> str:
+    private = bool(st.session_state[f"edit_private_{experiment_id}"])
+    edits.set_private(permissions.database([experiment_id]), experiment_id, private)
+    return "It is private: only its owner and admins see it. What was shared of it before stays shared." if private else "Everybody here sees it now."
+
+
+@permissions.action
 def _archive(experiment_id: str, title: str, archived: bool) -> str:
-    edits.set_archived(permissions.database(), [experiment_id], archived)
+    edits.set_archived(permissions.database([experiment_id]), [experiment_id], archived)
     return f"{title} is in the archive: lists leave it out, its link works." if archived else f"{title} is back in the lists."
 
 
-def _delete_button(experiment_id: str, title: str) -> None:
+def _delete_button(experiment_id: str, said: Said) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.markdown("This deletes the experiment with all its measurements. Its link will no longer work.")
-        st.button("Delete for good", type="primary", on_click=_delete, args=(experiment_id, title), key="delete", **permissions.control())
+        st.button("Delete for good", type="primary", on_click=_delete, args=(experiment_id, said["title"]), key="delete",
+                  **permissions.control(of=[said["owner"]]))  # fmt: skip
 
 
 @permissions.action
 def _delete(experiment_id: str, title: str) -> str:
-    queue.delete_experiment(permissions.database(), experiment_id)
+    queue.delete_experiment(permissions.database([experiment_id]), experiment_id)
     return f"{title} is deleted."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import pages, permissions, store, visitor, words
+from dashboard import identity, pages, past_seconds, permissions, store, words
 from dashboard.new import attempt, draft
 from engine import api
 from engine.devices import Device
@@ -56,7 +56,7 @@ def _memory(found: guard.Predicted) -> str:
 
 
 def _count(spec: ExperimentSpec) -> None:
-    plan = attempt.plan(spec, store.past_seconds(draft.model_name(), spec.device))
+    plan = attempt.plan(spec, past_seconds.by_kind(draft.model_name(), spec.device))
     took = "no estimate yet: nothing like it was measured before" if plan.seconds is None else f"about {words.seconds_text(plan.seconds)}"
     once = " and ".join(f"{plan.runs[kind]} for {kind}" for kind in plan.runs if kind != "speed")
     rounds = f"{plan.variants} variants x {plan.rounds} rounds for speed and memory"
@@ -67,13 +67,27 @@ def _count(spec: ExperimentSpec) -> None:
 
 
 def _run(spec: ExperimentSpec, devices: list[Device], key: str) -> None:
+    private = _private()
     if st.button("Run", type="primary", icon=":material/play_arrow:", key="new_run", shortcut="Ctrl+Enter", **permissions.control()):
         try:
-            experiment_id = api.submit(permissions.database(), spec, request_key=key, devices=devices, owner=visitor.name())
+            experiment_id = api.submit(permissions.database(), spec, request_key=key, devices=devices, owner=identity.current().name,
+                                       private=private)  # fmt: skip
         except ValueError as error:
             st.error(words.escape(str(error)))
             return
         pages.go("experiment", {"id": experiment_id})
+
+
+def _private() -> bool:
+    """Asked only where there is somebody from whom it could be hidden. A clone of a private experiment begins as private."""
+    if not identity.required():
+        return False
+    origin = draft.origin()
+    from_private = origin is not None and origin.experiment_id is not None and store.private([origin.experiment_id])
+    key = f"new_private_{origin.experiment_id if origin else None}"
+    st.session_state.setdefault(key, from_private)
+    return bool(st.toggle("Private", key=key, **permissions.control(
+        "Only you and admins see it: to all others it looks as if it did not exist.")))  # fmt: skip
 
 
 def _twin(spec: ExperimentSpec) -> None:

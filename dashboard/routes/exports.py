@@ -26,7 +26,7 @@ def _answer(chosen: FileFormat) -> Callable[[Request], Response]:
 
         wanted = links.experiment_id(request.path_params)
         try:
-            record = queries.record(store.open_database(settings.database_url()), wanted, samples=chosen.samples) if wanted else None
+            record = queries.record(store.engine(), wanted, samples=chosen.samples) if wanted else None
             if record is None or wanted is None:
                 return answer_json({"error": "there is no such experiment; it may have been deleted"}, 404)
             pieces = chosen.write([Source(record, settings.experiment_link(wanted), links.text(request.query_params, "point"))])

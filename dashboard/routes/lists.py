@@ -42,7 +42,7 @@ def _filtered(answer: Callable[[Engine, Filter], Response], besides: tuple[str, 
             found = [{"field": p.field, "error": p.text} for p in problems]
             return answer_json({"error": str(problems[0]), "field": problems[0].field, "problems": found}, 400)
         try:
-            return answer(store.open_database(settings.database_url()), wanted)
+            return answer(store.engine(), wanted)
         except (ValueError, SQLAlchemyError) as error:
             return answer_json({"error": store.reason(error)}, 503)
 

@@ -41,7 +41,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     ]
     answers = {"200": {"description": "; ".join(endpoint.media.values()), "content": {media: {} for media in endpoint.media}}}
     errors = {
-        str(status): {"description": ERRORS[status], "content": {"application/json": {"schema": _ERROR}}} for status in endpoint.errors
+        str(status): {"description": ERRORS[status], "content": {"application/json": {"schema": _ERROR}}} for status in endpoint.all_errors()
     }
     return {
         "operationId": endpoint.route().name, "summary": endpoint.text, "parameters": [*in_path, *map(_parameter, endpoint.query)],

@@ -5,7 +5,6 @@ The functions are synchronous, so that a slow query takes a thread and not the e
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +12,6 @@ from starlette.responses import Response
 from dashboard.routes import compare, exports, lists, openapi
 from dashboard.routes.endpoints import Endpoint, answer_json
 from db import queries, state
-from engine import settings
 
 # dashboard.store is imported when the first request comes: at the top it would be before the runtime that its caches ask for
 
@@ -24,7 +22,7 @@ def health(request: Request) -> Response:
     from dashboard import store
 
     try:
-        db = _database()
+        db = store.engine()
         if not state.is_there(db):
             raise ValueError("the database file is gone; put it back, or restore a backup, and start the lab anew")
         alive = [s for s in queries.schedulers(db) if s["age_seconds"] <= store.ALIVE_SECONDS]
@@ -34,15 +32,9 @@ def health(request: Request) -> Response:
         return answer_json({"status": "error", "reason": store.reason(error)}, 503)
 
 
-def _database() -> Engine:
-    from dashboard import store
-
-    return store.open_database(settings.database_url())
-
-
 _OTHERS = (
     Endpoint("/api/v1/health", health, "Whether the database answers, and how many schedulers are alive.",
-             {"application/json": "status, schedulers, experiments, problem"}),
+             {"application/json": "status, schedulers, experiments, problem"}, open=True),
     *lists.ENDPOINTS,
     *exports.ENDPOINTS,
     *compare.ENDPOINTS,

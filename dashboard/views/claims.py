@@ -7,7 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
-from dashboard import claims, links, live, pages, permissions, show, store, visitor, words
+from dashboard import claims, identity, links, live, pages, permissions, show, store, words
 from dashboard.new import attempt
 from engine import api
 from engine.answers.claim_verdicts import Assessment
@@ -94,7 +94,7 @@ def _settle(a: Assessment) -> None:
     allowed = permissions.control(disabled=bool(problem))
     if st.button("Queue the experiment that settles it", icon=":material/play_arrow:", key="claim_queue", **allowed):
         try:
-            experiment_id = api.submit(permissions.database(), spec, request_key=st.session_state[key], devices=devices, owner=visitor.name())
+            experiment_id = api.submit(permissions.database(), spec, request_key=st.session_state[key], devices=devices, owner=identity.current().name)
         except ValueError as error:
             st.error(words.escape(str(error)))
             return

@@ -23,7 +23,7 @@ def main() -> None:
     bar = st.container(horizontal=True, vertical_alignment="center")
     if not all(Status(r["status"]).ended for r in record["runs"]):
         live.scheduler_state()
-        live.follow(record["experiment"]["id"])
+        live.follow(record["experiment"]["id"], said["owner"])
     shared = body.draw(record)
     with bar:  # last: only now is it known what the page shows
         tray.offer(record["experiment"]["id"], [v["name"] for v in record["variants"]])
@@ -39,6 +39,8 @@ def _said(record: Record, said: actions.Said) -> None:
             st.caption(words.escape(f"by {said['owner']}"), width="content")
         for tag in said["tags"]:
             st.badge(words.escape(tag), icon=":material/sell:")
+    if said["private"]:
+        st.info("This experiment is private: only its owner and admins see it.", icon=":material/visibility_off:")
     if said["archived"]:
         st.info("This experiment is in the archive: lists leave it out.", icon=":material/archive:")
     if said["note"]:

@@ -56,7 +56,7 @@ def _shared(view: View, frame: pd.DataFrame, line: str) -> share.Shared:
     params = address.write_view(view) | tray.chosen().params()
     link = pages.url("experiments", params)
     return share.Shared("experiments", "Experiments", params, (), int(frame["variants"].sum()), lambda: table.markdown(view, frame, link),
-                        frames=lambda: kept.frames(view, frame, line))  # fmt: skip
+                        listed=tuple(frame["id"]), frames=lambda: kept.frames(view, frame, line))  # fmt: skip
 
 
 def _count_line(wanted: Filter, found: Facets, rows: int) -> str:

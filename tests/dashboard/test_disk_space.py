@@ -10,6 +10,8 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from dashboard import disk_space
+from dashboard.identity import Identity
+from engine.access import Role
 from tests.dashboard.conftest import texts
 
 Open = Callable[..., AppTest]
@@ -51,5 +53,12 @@ def test_nothing_is_cleared_where_nothing_may_be_changed(export: Path, open_page
     monkeypatch.setenv("LAB_READ_ONLY", "1")
     page = opened(open_page)
     assert page.button(key="clear_exports").disabled
+    disk_space._clear("exports")
+    assert export.exists()
+
+
+def test_on_a_server_the_disk_is_for_admins(export: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.identity.of_page", lambda: Identity("ann", Role.RUNNER))
+    assert "Disk: what can be cleared" not in [e.label for e in open_page("start").expander]
     disk_space._clear("exports")
     assert export.exists()

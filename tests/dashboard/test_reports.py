@@ -10,11 +10,12 @@ from sqlalchemy import Engine
 
 from db import saved
 from db.records import import_record
+from engine import settings
 from tests.dashboard.conftest import classified, texts
 from tests.db.test_saved import FROZEN
 
 Open = Callable[..., Any]
-ME = "test@example.com"
+ME = settings.user()
 """Who looks at a page in these tests."""
 
 
@@ -32,7 +33,7 @@ def test_everything_saved_is_listed_with_its_facts_and_link(db: Engine, open_pag
     saved.keep_snapshot(db, FROZEN)
     page = open_page("reports")
     said = texts(page)
-    assert "saved view, results may change · experiments · 2 variants · by test@example.com" in said
+    assert f"saved view, results may change · experiments · 2 variants · by {ME}" in said
     assert "frozen snapshot, will not change · experiment · 3 variants · by ada · 2026-01-02 03:04 UTC" in said
     assert {c.value for c in page.code} == {f"http://127.0.0.1:8501/view?id={i}" for i in ("view-0", "snap-1")}
     assert keys(page, "delete_now") == ["delete_now_view-0"], "what is ada's stays"

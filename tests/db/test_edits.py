@@ -25,7 +25,7 @@ def test_changes_are_stored_and_counted(db: Engine) -> None:
     assert edits.change(db, [one, other, "gone"], {"archived": True}) == 2
     assert edits.add_tags(db, [one, "gone"], ["b", "a", "b"]) == 1
     assert edits.add_tags(db, [one], ["a"]) == 1
-    expected = {"title": "New", "owner": "ada", "note": "*why*", "archived": True, "edits": 4, "tags": ["a", "b"]}
+    expected = {"title": "New", "owner": "ada", "private": False, "note": "*why*", "archived": True, "edits": 4, "tags": ["a", "b"]}
     assert said(db, one) == expected
     assert edits.remove_tags(db, [one, other], ["a", "never"]) == 2
     assert said(db, one)["tags"] == ["b"]
@@ -72,7 +72,7 @@ def test_tags_note_and_new_name_survive_a_changed_reference(db: Engine) -> None:
     record["runs"][0]["seconds"] = 11.0
     import_record(db, record, "reference")
     assert said(db, experiment) | {"edits": 0} == {
-        "title": "Mine", "owner": None, "note": "n", "archived": True, "edits": 0, "tags": ["keep"],
+        "title": "Mine", "owner": None, "private": False, "note": "n", "archived": True, "edits": 0, "tags": ["keep"],
     }  # fmt: skip
     there = queries.record(db, experiment)
     assert there is not None and [r["seconds"] for r in there["runs"]] == [11.0]

@@ -12,9 +12,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
-from db import edits, queries
+from db import audit, edits, queries, saved
 from db import session as session_module
 from db.session import connect, migrate, reading
+from db.visitor import Visitor, acting
 
 NOW = "2026-01-02 03:04:05.000000"
 MODELS = {
@@ -31,12 +32,16 @@ OLDER = sorted(script.revision for script in ScriptDirectory(str(MIGRATIONS)).wa
 
 def at_revision(url: str, revision: str) -> Engine:
     db = connect(url)
+    to_revision(db, revision)
+    return db
+
+
+def to_revision(db: Engine, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with db.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
-    return db
 
 
 def fill(db: Engine) -> None:
@@ -89,7 +94,39 @@ def test_an_upgrade_from_an_older_schema_keeps_everything_and_fills_what_is_new(
         ("bundled-one", "bnb_int8"), ("hub-one", "bnb_int8"), ("hub-one", "sdpa"), ("local-one", "bnb_int8"), ("local-one", "sdpa"),
     ]  # fmt: skip
     said = edits.current(db, "hub-one")
-    assert said == {"title": "A title", "owner": None, "note": "", "archived": False, "edits": 0, "tags": []}
+    assert said == {"title": "A title", "owner": None, "private": False, "note": "", "archived": False, "edits": 0, "tags": []}
+    db.dispose()
+
+
+@pytest.mark.parametrize("revision", ["0002", "0003"])
+def test_an_upgrade_from_a_later_schema_keeps_what_was_said_and_shared(url: str, revision: str) -> None:
+    db = at_revision(url, "0001")
+    fill(db)
+    to_revision(db, revision)
+    with db.begin() as connection:
+        connection.execute(text("UPDATE experiments SET owner = 'ana', note = 'a note', archived = :yes, edits = 3 WHERE id = 'hub-one'"), {"yes": True})
+        connection.execute(text("INSERT INTO experiment_tags (experiment_id, tag) VALUES ('hub-one', 'kept')"))
+        if revision == "0003":
+            columns = "(id, name, page, params, variants, owner, created_at)"
+            view = f"INSERT INTO saved_views {columns} VALUES ('v', 'a view', 'experiments', :params, 1, 'ana', :now)"
+            connection.execute(text(view), {"params": json.dumps({"q": "x"}), "now": NOW})
+            columns = "(id, sha256, document, name, page, variants, created_at)"
+            shot = f"INSERT INTO snapshots {columns} VALUES ('s', 'hash', :document, 'n', 'experiment', 1, :now)"
+            connection.execute(text(shot), {"document": b"bytes", "now": NOW})
+    migrate(db)
+    record = queries.record(db, "bundled-one", samples="all")
+    assert record is not None and record["runs"][0]["measurements"][0]["samples"] == [0.4, 0.6]
+    said = edits.current(db, "hub-one")
+    assert said == {"title": "A title", "owner": "ana", "private": False, "note": "a note", "archived": True, "edits": 3, "tags": ["kept"]}
+    assert audit.acts(db, 10) == ([], 0)
+    if revision == "0003":
+        view_ = saved.view(db, "v")
+        shot_ = saved.snapshot(db, "s")
+        assert view_ is not None and view_["params"] == {"q": "x"} and view_["owner"] == "ana"
+        assert shot_ is not None and bytes(shot_["document"]) == b"bytes"
+    # what is new works on what is old
+    edits.change(acting(db, Visitor("ana", sees_all=False)), ["hub-one"], {"private": True})
+    assert queries.record(acting(db, Visitor("ben", sees_all=False)), "hub-one") is None
     db.dispose()
 
 

@@ -15,6 +15,7 @@ from db import listing, queue
 from db.edits import current
 from db.filter import Filter
 from db.records import import_record
+from engine import settings
 from tests.dashboard.browse.listed import (
     Ids,
     open_list,
@@ -28,7 +29,7 @@ from tests.dashboard.browse.listed import (
 )
 from tests.dashboard.conftest import classified, texts
 
-ME = "test@example.com"  # who has signed in, to AppTest
+ME = settings.user()
 
 
 def test_an_experiment_that_comes_in_moves_neither_rows_nor_ticks(db: Engine, three: Ids) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from engine.imports import reading, tools
-from engine.imports.reading import NotThisFormatError
+from engine.imports.reading import NotThisFormatError, parse
 from engine.metrics import METRICS
 
 FILES = Path(__file__).with_name("files")

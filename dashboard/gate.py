@@ -1,0 +1,64 @@
+"""In front of pages and routes. Routes answer under this installation's own names only, as Streamlit's pages do: a foreign name that
+resolves to this machine would let another site's page read them. Where a proxy says who has signed in, its header is dropped from every
+connection that is not such a proxy's, and 401 answers whoever has no name then, before any session or query.
+
+Raw ASGI, so that the pages' WebSocket passes here too.
+"""
+
+from __future__ import annotations
+
+import os
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+from dashboard import identity
+from engine import access
+
+OPEN = ("/api/v1/health", "/_stcore/health")
+UNSIGNED = "Sign in: this address is served behind a proxy that says who asks, and this request came without a name"
+FOREIGN = "this installation does not answer under this name; PUBLIC_BASE_URL gives it one"
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+def check() -> None:
+    """Before the first request. Raises ValueError where who connects could not be told, or who somebody is could be read in two ways."""
+    access.check()
+    # uvicorn would put the address that X-Forwarded-For claims in place of the one that connects
+    if identity.mode() is identity.Mode.HEADER and os.environ.get("FORWARDED_ALLOW_IPS") != "":
+        raise ValueError("LAB_AUTH_HEADER: start the pages with `make run`, or set FORWARDED_ALLOW_IPS to nothing (FORWARDED_ALLOW_IPS=)")
+
+
+class Gate:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        if scope["path"].startswith("/api/") and not is_host_allowed(Headers(scope=scope).get("host")):
+            await JSONResponse({"error": FOREIGN}, 400, headers=_NO_STORE)(scope, receive, send)
+            return
+        name = access.auth_header()
+        if name is None:
+            await self.app(scope, receive, send)
+            return
+        client = scope.get("client")
+        if not access.trusts(client[0] if client else None):
+            raw = name.encode("latin-1")
+            scope = {**scope, "headers": [(key, value) for key, value in scope["headers"] if key.lower() != raw]}
+        if scope["path"] in OPEN or identity.one_header(Headers(scope=scope).getlist(name)) is not None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the browser is told 403
+        else:
+            await _unsigned(scope)(scope, receive, send)
+
+
+def _unsigned(scope: Scope) -> Response:
+    if scope["path"].startswith("/api/"):
+        return JSONResponse({"error": UNSIGNED}, 401, headers=_NO_STORE)
+    return PlainTextResponse(f"{UNSIGNED}.\n", 401, headers=_NO_STORE)
