@@ -56,11 +56,6 @@ def extras(record: dict[str, Any]) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_number_beyond_all_bounds_is_named() -> None:
-    with pytest.raises(ValueError, match="f: a: a number is expected, not a number beyond all bounds"):
-        parse(b'{"a": 1' + b"0" * 400 + b"}", "f").at("a").number()
-
-
 def test_a_file_is_recognized_by_one_reader_and_says_where_it_comes_from(name: str) -> None:
     assert [r.name for r in tools.READERS if r.recognizes(data(name))] != [] and sum(r.recognizes(data(name)) for r in tools.READERS) == 1
     record = read(content(name), name)
@@ -298,3 +293,14 @@ def test_no_file_ends_in_anything_but_a_record_or_a_sentence(name: str) -> None:
             assert len(str(error)) < 1_000 and "\n" not in str(error)
         else:
             json.dumps(record, allow_nan=False)
+
+
+def test_a_number_beyond_all_bounds_is_named() -> None:
+    with pytest.raises(ValueError, match="f: a: a number is expected, not a number beyond all bounds"):
+        parse(b'{"a": 1' + b"0" * 400 + b"}", "f").at("a").number()
+
+
+def test_a_version_that_is_a_novel_is_shortened() -> None:
+    data = json.loads((FILES / "lm_eval.json").read_text()) | {"lm_eval_version": "9" * 3_000}
+    record = tools.read_file("lm_eval.json", json.dumps(data).encode())
+    assert record["experiment"]["title"].endswith(f"(imported from lm-eval {'9' * 40})")
