@@ -32,6 +32,7 @@ test: $(VENV)/.dev-stamp
 
 # One process after the other: what these tests limit is how long a fault lasts.
 faults: prepared
+	@$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-ray.txt
 	@browser=$$(sh tests/find_browser.sh) && LAB_BROWSER="$$browser" $(BIN)/python -m pytest -p tests.faults.report -m "case or faults" tests
 
 # What the tests need beside the environment: fetched and made while the linters run.

@@ -7,10 +7,10 @@ from typing import Any
 import streamlit as st
 
 from dashboard import identity, pages, permissions, store, words
-from dashboard.new import attempt, start_from
+from dashboard.new import start_from
 from db import open_runs
 from engine import api
-from engine.devices import local_devices
+from engine.devices import local_devices, offered
 from engine.measurement import Status
 from engine.planning.changes import changed
 from engine.planning.remedies import Remedy, remedy
@@ -61,7 +61,7 @@ def retry(experiment_id: str) -> str:
     if record is None:
         raise ValueError("there is no such experiment; it may have been deleted")
     key = st.session_state.setdefault(f"retry_request_{experiment_id}", new_id())
-    devices = attempt.offered(store.schedulers(), local_devices())
+    devices = offered(store.schedulers(), local_devices())
     spec = changed(record, "failed")
     private = store.private([experiment_id])
     api.submit(permissions.database(), spec, request_key=key, devices=devices, owner=identity.current().name, private=private)

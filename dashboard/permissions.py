@@ -78,7 +78,7 @@ def action(callback: Callable[P, str | None]) -> Callable[P, None]:
             return
         except SQLAlchemyError as error:  # locked for longer than one waits, full, or away
             logging.getLogger(__name__).exception("action %s", callback.__name__)
-            notices.say(f"The database did not answer ({store.reason(error)}); nothing was changed. Try again.", "error")
+            notices.say(f"The database did not answer ({store.reason(error)}): this was not done, or not all of it. Try again.", "error")
             return
         if said:
             notices.say(said)

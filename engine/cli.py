@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from engine import redaction
-from engine.commands import advise, audit, backup, catalogue, claims, plan, queue, results, run
+from engine.commands import advise, audit, backup, catalogue, claims, cluster, plan, queue, results, run
 from engine.terminal import app, err
 
-COMMANDS = (advise, audit, backup, catalogue, claims, plan, queue, results, run)
+COMMANDS = (advise, audit, backup, catalogue, claims, cluster, plan, queue, results, run)
 """Loading a module registers its commands."""
 
 

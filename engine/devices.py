@@ -78,7 +78,9 @@ class Device:
 
 @functools.cache
 def machine_name() -> str:
-    """A short name of this machine: host name and digits of its machine id, or of this boot where it has none."""
+    """A short name of this machine: LAB_MACHINE, or host name and digits of its machine id, or of this boot where it has none."""
+    if name := "".join(c for c in os.environ.get("LAB_MACHINE", "") if c.isalnum() or c in "-_."):
+        return name[:100]
     for source in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
         try:
             if seed := Path(source).read_text().strip():
@@ -185,6 +187,12 @@ def local_devices() -> tuple[Device, ...]:
     cpu = Device("cpu", "cpu", cpu_name(), machine_name(), usable_memory())
     gpus = cuda_devices()[0]
     return (*gpus, *_all_gpus(gpus), cpu)
+
+
+def offered(schedulers: Sequence[dict[str, Any]], local: Sequence[Device]) -> list[Device]:
+    """Devices that schedulers publish; this machine's where none is alive."""
+    published = {d["key"]: Device.from_json(d) for s in schedulers for d in s["devices"]}
+    return list(published.values()) or list(local)
 
 
 def find_device(wanted: str) -> Device:

@@ -22,8 +22,8 @@ from engine.children import Child, ColdChild, forked_child, new_mark
 from engine.devices import Device
 from engine.environments import CORE, ENVIRONMENTS, python_of
 from engine.measurement import RunResult
+from engine.run_spec import RunSpec
 from engine.settings import REPOSITORY, environments_dir
-from engine.specs import RunSpec
 from engine.technique import environment_of
 
 _PASSED_ON = (

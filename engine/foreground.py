@@ -18,7 +18,8 @@ from engine.locks import DeviceLock
 from engine.looks import answered
 from engine.measurement import Status
 from engine.record import Record, add_run, new_record
-from engine.specs import ExperimentSpec, PlannedRun, expand, run_spec
+from engine.run_spec import run_spec
+from engine.specs import ExperimentSpec, PlannedRun, expand
 
 _POLL_SECONDS = 0.2
 

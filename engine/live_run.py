@@ -15,14 +15,15 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from db import queue
-from engine import disk, logs, redaction, settings
+from engine import artifacts, disk, logs, redaction, settings
 from engine.devices import Device
 from engine.disk import MINIMUM_FREE_BYTES, free_bytes
 from engine.executor import Executor
-from engine.locks import DeviceLock
+from engine.locks import Lock
 from engine.measurement import RunResult, Status
 from engine.registry import readable
-from engine.specs import ExperimentSpec, PlannedRun, RunKind, run_spec
+from engine.run_spec import run_spec
+from engine.specs import ExperimentSpec, PlannedRun, RunKind
 
 _log = logs.logger("scheduler")
 
@@ -30,7 +31,7 @@ _log = logs.logger("scheduler")
 class LiveRun:
     """Holds the device's lock until `release`. Whatever happens, it ends with exactly one result, or was lost to us."""
 
-    def __init__(self, claim: queue.Claim, device: Device, lock: DeviceLock, executor: Executor, owner: str) -> None:
+    def __init__(self, claim: queue.Claim, device: Device, lock: Lock, executor: Executor, owner: str) -> None:
         self.claim, self._lock, self._executor = claim, lock, executor
         self.result: RunResult | None = None
         self.lost = False
@@ -119,6 +120,7 @@ class LiveRun:
             self._could_not_store = True
             self._fail(f"the result could not be stored: {type(error).__name__}: {str(error)[:300]}")
             return False
+        artifacts.publish(result.details)
         return True  # also where it was no longer ours: a fenced write changes nothing
 
     def release(self) -> None:

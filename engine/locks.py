@@ -10,11 +10,26 @@ import fcntl
 import os
 import stat
 from pathlib import Path
+from typing import Protocol
 
 from engine.devices import Device
 from engine.settings import data_dir, locks_dir
 
 _HOLDER_BYTES = 200
+
+
+class Lock(Protocol):
+    """The right to measure on one device, here or on another machine; reusable. As DeviceLock has it."""
+
+    def try_acquire(self, purpose: str = "") -> bool: ...
+
+    def note_holder(self, pid: int, purpose: str) -> None: ...
+
+    def in_use_by(self) -> str: ...
+
+    def release(self) -> None: ...
+
+    def filenos(self) -> tuple[int, ...]: ...
 
 
 class DeviceLock:

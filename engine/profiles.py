@@ -154,4 +154,9 @@ def gpu_shares(window: float, kernels: Iterable[tuple[str, float, float]]) -> di
 
 def trace_file(artifacts: Path, trace: Trace) -> Path | None:
     """Where this machine would have the trace; None where the profile has none."""
-    return None if trace.sha256 is None else artifacts / "traces" / f"{trace.sha256}.json.gz"
+    return None if trace.sha256 is None else artifacts / trace_name(trace.sha256)
+
+
+def trace_name(sha256: str) -> str:
+    """Its name among the artifacts."""
+    return f"traces/{sha256}.json.gz"

@@ -20,10 +20,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import liveness, queue
 from engine import api, caches, logs, settings
 from engine.child_process import adopt_orphans, kill_marked
-from engine.devices import Device, local_devices, machine_name
+from engine.devices import Device, local_devices
 from engine.executor import Executor, LocalExecutor
 from engine.live_run import LiveRun, is_passing
-from engine.locks import DeviceLock, SchedulerLock
+from engine.locks import DeviceLock, Lock, SchedulerLock
 from engine.measurement import Status
 from engine.specs import looks
 
@@ -36,24 +36,30 @@ LEASE_SECONDS = 10.0
 
 
 def serve(db: Engine) -> None:
-    """Run what is queued on this machine's devices until SIGTERM or Ctrl-C. For a process of its own."""
+    """Run what is queued on this machine's devices, or on a cluster's, until SIGTERM or Ctrl-C. For a process of its own."""
     settings.check_log_format()
     if freed := caches.keep_within(settings.cache_limit()):  # now, because no run of ours has begun
         _log.warning(f"{freed / 10**9:.1f} GB of the oldest exports made room (LAB_CACHE_LIMIT)")
     adopt_orphans()
+    if address := settings.ray_address():
+        from engine.cluster.serving import serve_cluster  # not at the top: most have no cluster
+
+        serve_cluster(db, address)
+        return
     with stop_signals() as stopped:
         Scheduler.for_this_machine(db).run_forever(stopped)
 
 
 class Scheduler:
-    """Runs what is queued on the given devices of this machine, one run per device, CPU and GPU runs never at once.
+    """Runs what is queued on the given devices of one machine, one run per device, CPU and GPU runs never at once.
 
-    availability: {device id: {technique: reason or None}}, published for the page. Methods belong to the main thread.
+    availability: {device id: {technique: reason or None}}, published for the page. locks: how a device is held; this machine's
+    file locks where not given. Methods belong to the main thread.
     """
 
     def __init__(
         self, db: Engine, executor: Executor, devices: Sequence[Device], availability: Mapping[str, Any] | None = None, *,
-        lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS, pause: float = PAUSE_SECONDS,
+        locks: Callable[[Device], Lock] = DeviceLock, lease: float = LEASE_SECONDS, beat: float = BEAT_SECONDS, pause: float = PAUSE_SECONDS,
     ) -> None:  # fmt: skip
         self.id = secrets.token_hex(16)
         # what is several GPUs together asks first, or each of them would be given away again as soon as it is free
@@ -62,7 +68,7 @@ class Scheduler:
         self._beat_seconds, self._pause = beat, pause
         self._reaper = liveness.Reaper(db, lease)
         self._lock = SchedulerLock()
-        self._locks = {device: DeviceLock(device) for device in self._devices}
+        self._locks = {device: locks(device) for device in self._devices}
         self._predecessor: str | None = None
         self._beaten: float | None = None
         self._live: dict[Device, LiveRun] = {}
@@ -77,14 +83,13 @@ class Scheduler:
 
     def run_forever(self, stop: Callable[[], bool]) -> None:
         """Until `stop()`. Live runs are then ended and recorded as failed: running them again is the user's decision."""
-        self._predecessor = self._lock.take_over()
-        _log.info("started", extra={"scheduler": self.id, "devices": [d.id for d in self._devices]})
+        self.begin()
         try:
             while not stop():
-                self._loop()
+                self.turn()
                 time.sleep(self._pause)
         finally:
-            self._shut_down()
+            self.end()
 
     def run_until_idle(self, experiment_id: str, say: Callable[[str], None] = lambda text: None) -> None:
         """Until every run of one experiment has ended; older runs in the queue come first.
@@ -106,8 +111,16 @@ class Scheduler:
             if stopped():
                 raise KeyboardInterrupt
 
-    def _loop(self) -> None:
-        """Look after the processes first: that needs no database, and must not wait for one that is locked."""
+    def begin(self) -> None:
+        """Before the first turn."""
+        self._predecessor = self._lock.take_over()
+        _log.info("started", extra={"scheduler": self.id, "devices": [d.id for d in self._devices]})
+
+    def turn(self, *, claim: bool = True) -> None:
+        """What is to be done now, without waiting: call it every PAUSE_SECONDS. claim: whether new runs may begin.
+
+        Look after the processes first: that needs no database, and must not wait for one that is locked.
+        """
         for run in self._live.values():
             run.watch()
         with self._tolerating_trouble():
@@ -118,7 +131,7 @@ class Scheduler:
                     _log.info("run lost" if run.lost else "run ended", extra=_facts(run.claim) | _end(run))
                     self._drop(device)
                     self._look(run.claim)
-        for device in self._devices if self._claiming else ():
+        for device in self._devices if claim and self._claiming else ():
             if device not in self._live and time.monotonic() >= self._ask_again[device]:
                 with self._tolerating_trouble():
                     self._claim(device)
@@ -137,7 +150,7 @@ class Scheduler:
         if self._beaten is None or not liveness.beat_scheduler(self._db, self.id):
             devices = [d.to_json() for d in self._devices]
             liveness.announce(
-                self._db, self.id, machine=machine_name(), pid=os.getpid(), devices=devices, availability=self._availability
+                self._db, self.id, machine=self._devices[0].machine, pid=os.getpid(), devices=devices, availability=self._availability
             )
         self._beaten = now
         self._reaper.tick()
@@ -183,7 +196,7 @@ class Scheduler:
         if done is not None and queue.drop_rounds(self._db, claim.experiment_id, done):
             self._say(f"{claim.experiment_id} is answered after round {done} of {claim.spec['rounds']}")
 
-    def _shut_down(self) -> None:
+    def end(self) -> None:
         """End the live runs and write what became of them; what cannot be written now, the next scheduler finds."""
         for run in self._live.values():
             run.kill(Status.FAILED, "the scheduler was stopped")

@@ -8,6 +8,9 @@
 | LAB_LOCKS | device locks, shared by all data directories of a user | <tmp>/llm-tradeoff-lab-<uid> |
 | LAB_ENVIRONMENTS | folder of the layered environments `.venv-<name>` | beside the running interpreter's .venv |
 | HOST, PORT | address of the page | 127.0.0.1, 8501 |
+| LAB_ARTIFACTS | where traces of profiles lie for all machines: a folder or an fsspec URL (s3://..., sftp://...) | <LAB_DATA>/artifacts |
+| LAB_MACHINE | name of this machine; set it where several have the same (containers of one image) | host name and digits of the machine id |
+| RAY_ADDRESS | HOST:PORT of a Ray cluster whose nodes the scheduler serves instead of this machine | none |
 | LAB_USER | who owns what is submitted from here | the name of the user who runs it |
 | PUBLIC_BASE_URL | what links begin with | http://HOST:PORT; for HOST=0.0.0.0 this machine's address in its network |
 | LAB_CACHE_LIMIT | how much exports and baselines' outputs may take of the disk; the oldest make room when a scheduler starts | 20GB |
@@ -51,6 +54,15 @@ def local_models_dir() -> Path:
 
 def texts_dir() -> Path:
     return data_dir() / "texts"
+
+
+def artifacts() -> str:
+    """Where all machines find artifacts: a folder or an fsspec URL."""
+    return os.environ.get("LAB_ARTIFACTS") or str(data_dir() / "artifacts")
+
+
+def ray_address() -> str | None:
+    return os.environ.get("RAY_ADDRESS") or None
 
 
 def runs_dir() -> Path:

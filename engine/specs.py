@@ -18,8 +18,6 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from engine import settings
-from engine.devices import Device, usable_cpus
 from engine.modelspec import ModelSpec
 from engine.registry import discover
 from engine.technique import Technique, ordered_stack
@@ -246,42 +244,6 @@ def expand(spec: ExperimentSpec) -> list[PlannedRun]:
         if round_ == 0 and spec.profile:
             runs += [PlannedRun(v, 0, RunKind.PROFILE) for v in variants]
     return runs
-
-
-class RunSpec(_Spec):
-    """Everything a child process needs to know: the content of its spec.json. Paths are absolute."""
-
-    kind: RunKind
-    model: ModelSpec
-    stack: tuple[TechniqueSpec, ...]
-    baseline_stack: tuple[TechniqueSpec, ...]
-    workload: WorkloadSpec
-    device: dict[str, Any]
-    seed: int
-    threads: int
-    models_dir: str
-    local_models_dir: str
-    texts_dir: str
-    artifacts_dir: str
-
-
-def run_spec(spec: ExperimentSpec, planned: PlannedRun, device: Device) -> RunSpec:
-    """The RunSpec of one planned run on one device of this machine."""
-    baseline = next(v for v in spec.variants if v.name == spec.baseline)
-    return RunSpec(
-        kind=planned.kind,
-        model=spec.model,
-        stack=spec.variants[planned.variant].stack,
-        baseline_stack=baseline.stack,
-        workload=spec.workload,
-        device=device.to_json(),
-        seed=spec.seed,
-        threads=spec.threads or usable_cpus(),
-        models_dir=str(settings.bundled_models_dir()),
-        local_models_dir=str(settings.local_models_dir()),
-        texts_dir=str(settings.texts_dir()),
-        artifacts_dir=str(settings.data_dir() / "artifacts"),
-    )
 
 
 def new_id() -> str:

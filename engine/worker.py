@@ -23,7 +23,8 @@ from engine.drift import drifting  # noqa: E402
 from engine.environments import CORE  # noqa: E402
 from engine.measurement import Status  # noqa: E402
 from engine.ranks import folder, join, launch, leave, this_rank  # noqa: E402
-from engine.specs import RunKind, RunSpec, VariantSpec  # noqa: E402
+from engine.run_spec import RunSpec  # noqa: E402
+from engine.specs import RunKind, VariantSpec  # noqa: E402
 from engine.technique import (  # noqa: E402
     Ranks,
     Session,

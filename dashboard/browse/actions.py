@@ -12,10 +12,9 @@ import streamlit as st
 from dashboard import identity, pages, permissions, store, tray, words
 from dashboard.browse import address, data, state
 from dashboard.browse.address import MOST_CHOSEN, View
-from dashboard.new import attempt
 from db.filter import Filter
 from engine import api, edits, settings
-from engine.devices import local_devices
+from engine.devices import local_devices, offered
 from engine.export import experiments as exported
 from engine.planning import changes
 from engine.specs import new_id
@@ -120,7 +119,7 @@ def _archive(ids: list[str], archived: bool) -> str:
 
 @permissions.action
 def _run_again(ids: list[str], request: str) -> str:
-    devices, queued, refused = attempt.offered(store.schedulers(), local_devices()), 0, []
+    devices, queued, refused = offered(store.schedulers(), local_devices()), 0, []
     for experiment_id in ids:
         record = store.record(experiment_id)
         if record is None:  # deleted meanwhile; the list says so

@@ -10,11 +10,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import attention, identity, pages, permissions, store, words
-from dashboard.new import attempt, start_from
+from dashboard.new import start_from
 from db import queue
 from engine import edits, host
 from engine.comparability import in_words
-from engine.devices import local_devices
+from engine.devices import local_devices, offered
 from engine.planning.changes import retried
 from engine.presets import parse_spec, to_yaml
 from engine.record import Record, imported_from
@@ -128,7 +128,7 @@ def reproduction(record: Record) -> None:
     st.markdown(f"Save this as `experiment.yaml`. The model is **{words.escape(spec.model.name)}**, {words.escape(pinned)}.")
     st.code(to_yaml(spec), language="yaml", height=240)
     st.code(".venv/bin/python -m engine run experiment.yaml\n.venv/bin/python -m engine submit experiment.yaml", language="bash")
-    devices = attempt.offered(store.schedulers(), local_devices())
+    devices = offered(store.schedulers(), local_devices())
     for facts in list(record["environments"].values())[:1]:
         if found := host.unlike(facts, devices):
             st.warning(words.escape(f"Here it would not be measured as it was: {in_words(found)}."), icon=":material/difference:")

@@ -1,4 +1,4 @@
-"""The profiles of an experiment's variants on its page: shares, operators, and the trace where this machine has it. Computes nothing."""
+"""The profiles of an experiment's variants on its page: shares, operators, and the trace where it is in reach. Computes nothing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import streamlit as st
 from dashboard import pictures, show, words
 from dashboard.charts import profile as charts
 from dashboard.controls import Controls
-from engine import settings
+from engine import artifacts
 from engine.metrics import format_bytes, format_seconds
-from engine.profiles import Profile, trace_file
+from engine.profiles import Profile, trace_name
 from engine.record import Record
 
 
@@ -54,15 +54,22 @@ def _operators(name: str, profile: Profile) -> None:
 
 def _trace(experiment_id: str, position: int, profile: Profile) -> None:
     trace = profile.trace
-    file = trace_file(settings.data_dir() / "artifacts", trace)
-    if file is None:
+    if trace.sha256 is None:
         st.caption(words.escape(f"No trace was kept: {trace.absent or 'the run names none'}."))
-    elif not file.is_file():
-        st.caption("The trace is not on this machine: it stays in the data directory of the machine that measured, and bundles do not carry it.")
-        st.code(f"artifacts/traces/{file.name}", language=None, wrap_lines=True)
-    else:
+        return
+    name = trace_name(trace.sha256)
+    try:
+        there = artifacts.there(name)
+    except OSError as error:
+        st.caption(words.escape(f"The trace cannot be looked for: {error}"))
+        return
+    if there:
         st.download_button(
-            f"Chrome trace ({format_bytes(trace.size_bytes)})", file.read_bytes, file_name=f"trace_{experiment_id}_{position}.json.gz",
+            f"Chrome trace ({format_bytes(trace.size_bytes)})", lambda: artifacts.read(name), file_name=f"trace_{experiment_id}_{position}.json.gz",
             mime="application/gzip", key="download_trace", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.caption("Open it in ui.perfetto.dev or chrome://tracing; both read it as it is.")
+    else:
+        st.caption("The trace is not here: it stays with the machine that measured where no common place is set (LAB_ARTIFACTS), and bundles "
+                   "do not carry it.")  # fmt: skip
+        st.code(f"artifacts/{name}", language=None, wrap_lines=True)

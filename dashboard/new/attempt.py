@@ -109,12 +109,6 @@ def plan(spec: ExperimentSpec, past_seconds: dict[str, float]) -> Plan:
     return Plan(len(spec.variants), spec.rounds, dict(counts), sum(n * past[kind] for kind, n in counts.items()) if known else None)
 
 
-def offered(schedulers: Sequence[Row], local: Sequence[Device]) -> list[Device]:
-    """Devices that schedulers publish; this machine's where none is alive."""
-    published = {d["key"]: Device.from_json(d) for s in schedulers for d in s["devices"]}
-    return list(published.values()) or list(local)
-
-
 def reasons(wanted: str, schedulers: Sequence[Row], techniques: Sequence[Row], workloads: Sequence[Row]) -> dict[str, str | None]:
     """{technique: why it cannot be chosen for this device, model and workload, or None}: None if one fitting device of a scheduler can.
 

@@ -8,12 +8,11 @@ from typing import get_args
 import streamlit as st
 
 from dashboard import claims, identity, links, live, pages, permissions, show, store, words
-from dashboard.new import attempt
 from engine import api
 from engine.answers.claim_verdicts import Assessment
 from engine.answers.claim_words import claimed_text
 from engine.answers.claims import Topic, experiment, obstacle
-from engine.devices import local_devices
+from engine.devices import local_devices, offered
 from engine.presets import to_yaml
 from engine.specs import new_id
 
@@ -83,7 +82,7 @@ def _settle(a: Assessment) -> None:
         st.caption(words.escape(f"No experiment settles it: {a.reason}."))
         return
     live.scheduler_state()
-    devices = attempt.offered(store.schedulers(), local_devices())
+    devices = offered(store.schedulers(), local_devices())
     problem = obstacle(spec, devices)
     arrived = st.session_state.get("page_before") != "claims"
     key = f"claim_request_{a.claim.id}"

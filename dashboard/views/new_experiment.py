@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import live, store
 from dashboard.new import attempt, draft, parts, start_from, will_run
 from engine import api
-from engine.devices import local_devices
+from engine.devices import local_devices, offered
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     start_from.begin(st.query_params, workloads, names, arrived=arrived)
     key = draft.request_key(arrived=arrived)
     schedulers = store.schedulers()
-    devices = attempt.offered(schedulers, local_devices())
+    devices = offered(schedulers, local_devices())
     made = attempt.attempt(workloads, devices)
     start_from.choose(workloads, names)
     start_from.banner(made.spec)

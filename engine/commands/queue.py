@@ -13,12 +13,15 @@ def submit(
     control: Control = False, stop_early: StopEarly = False, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Queue an experiment for a running scheduler and print its link."""
+    from db import queries
     from engine import api, settings
+    from engine.devices import local_devices, offered
     from engine.presets import load_spec
 
     overrides = given(rounds=rounds, model=model, device=device, profile=profile or None, control=control or None, stop_early=stop_early or None)
     spec = load_spec(experiment, overrides)
-    experiment_id = api.submit(database(), spec)
+    db = database()
+    experiment_id = api.submit(db, spec, devices=offered(queries.schedulers(db), local_devices()))
     link = settings.experiment_link(experiment_id)
     print(json.dumps({"id": experiment_id, "title": spec.title, "link": link}) if as_json else link)
 

@@ -21,7 +21,8 @@ from engine import settings
 from engine.devices import find_device, usable_cpus
 from engine.executor import LocalExecutor
 from engine.presets import parse_spec
-from engine.specs import PlannedRun, RunKind, run_spec
+from engine.run_spec import run_spec
+from engine.specs import PlannedRun, RunKind
 
 PROMPT, NEW, REPEATS, WARMUPS = 128, 32, 5, 3
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from engine.devices import find_device
 from engine.executor import LocalExecutor
 from engine.presets import parse_spec
-from engine.specs import PlannedRun, RunKind, run_spec
+from engine.run_spec import run_spec
+from engine.specs import PlannedRun, RunKind
 
 ANEW = (sys.executable, "-c", "import runpy; runpy.run_module('engine.worker', run_name='__main__')")
 

@@ -35,7 +35,8 @@ from engine.devices import find_device
 from engine.executor import LocalExecutor
 from engine.labelled import load_labelled
 from engine.presets import parse_spec
-from engine.specs import PlannedRun, RunKind, run_spec
+from engine.run_spec import run_spec
+from engine.specs import PlannedRun, RunKind
 from experiments.workloads.harness_tasks import TASKS
 
 Row = dict[str, Any]

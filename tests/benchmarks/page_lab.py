@@ -111,7 +111,17 @@ def prepare(data: Path, experiments: int, variants: int) -> None:
 
 @contextmanager
 def served() -> Iterator[Lab]:
-    """The pages, without a scheduler: nothing runs beside what is measured."""
+    """The pages and a browser."""
+    with serving() as (address, server), sync_playwright() as playwright:
+        path = os.environ.get("LAB_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=path, args=_ARGS)
+        yield Lab(address, server, browser)
+        browser.close()
+
+
+@contextmanager
+def serving() -> Iterator[tuple[str, psutil.Process]]:
+    """The pages, without a scheduler: nothing runs beside what is measured. Their address and process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -119,11 +129,7 @@ def served() -> Iterator[Lab]:
     process = subprocess.Popen(serve, cwd=settings.REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api/v1/health")
-        path = os.environ.get("LAB_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=path, args=_ARGS)
-            yield Lab(f"http://127.0.0.1:{port}", psutil.Process(process.pid), browser)
-            browser.close()
+        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(30)

@@ -188,6 +188,7 @@ def bodies(client: TestClient, name: str | None) -> dict[str, tuple[int, bytes]]
 
 
 @pytest.mark.usefixtures("behind_proxy")
+@pytest.mark.case("T40")
 def test_a_private_experiment_is_like_a_missing_one_in_every_route(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     import_record(db, finished("Another", "another-experiment-001"), "imported")
     with asking() as client:

@@ -40,7 +40,7 @@ def test_a_click_says_that_it_changed_nothing_and_works_the_next_time(db: Engine
         page.button(key=f"cancel_{experiment}").click().run()
         assert WAITS <= time.monotonic() - began < 20 * WAITS
     assert not page.exception
-    assert "The database did not answer" in page.error[0].value and "nothing was changed. Try again." in page.error[0].value.replace("\\", "")
+    assert "The database did not answer" in page.error[0].value and "this was not done, or not all of it. Try again." in page.error[0].value.replace("\\", "")
     assert {r["status"] for r in queries.record(db, experiment)["runs"]} == {"queued"}  # type: ignore[index]
     page.button(key=f"cancel_{experiment}").click().run()
     assert {r["status"] for r in queries.record(db, experiment)["runs"]} == {"cancelled"}  # type: ignore[index]

@@ -103,7 +103,7 @@ def test_an_experiment_on_a_cpu_has_none(db: Engine, experiment: str, open_page:
 
 def test_the_form_warns_of_variants_that_will_not_fit(db: Engine, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     small = Device("cuda:0", "cuda", "a small GPU", "there", 20 * 10**9, (9, 0))
-    monkeypatch.setattr("dashboard.new.attempt.offered", lambda *_: [small])
+    monkeypatch.setattr("engine.devices.offered", lambda *_: [small])
     page = open_page("new_experiment")
     page.selectbox(key="new_model").select("llama-7b").run()
     page.selectbox(key="new_device").select("cuda").run()

@@ -20,14 +20,15 @@ from dashboard.words import percent_text
 from db import listing, queries
 from db.filter import Filter
 from db.records import import_record
-from engine import settings
+from engine import artifacts, settings
 from engine.devices import find_device
 from engine.executor import LocalExecutor
 from engine.metrics import format_seconds
 from engine.presets import parse_spec
 from engine.profiles import Profile, read_profile, trace_file
 from engine.record import Record, add_run, new_record
-from engine.specs import RunKind, expand, run_spec
+from engine.run_spec import run_spec
+from engine.specs import RunKind, expand
 from tests.dashboard.conftest import HOSTILE, finished, texts
 
 GPU = Profile(
@@ -115,9 +116,21 @@ def test_the_page_shows_the_operators_of_the_trace(db: Engine, open_page: Callab
 def test_without_the_trace_the_page_says_where_it_is(db: Engine, open_page: Callable[..., Any]) -> None:
     elsewhere = {"details": {"profile": GPU.model_dump(mode="json") | {"trace": {"sha256": "ab" * 32, "size_bytes": 5}}}}
     page = open_page("experiment", id=import_record(db, with_profiles(elsewhere), "imported"))
-    assert "stays in the data directory of the machine that measured" in texts(page)
+    assert "it stays with the machine that measured where no common place is set (LAB_ARTIFACTS)" in texts(page)
     assert f"artifacts/traces/{'ab' * 32}.json.gz" in [c.value for c in page.code]
     assert not page.get("download_button")
+
+
+def test_a_trace_of_another_machine_is_downloaded_from_the_common_place(
+    db: Engine, open_page: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = {"profile": GPU.model_dump(mode="json") | {"trace": {"sha256": "ab" * 32, "size_bytes": 5}}}
+    monkeypatch.setenv("LAB_ARTIFACTS", f"file://{tmp_path}/common")
+    artifacts.publish(elsewhere, b"trace")
+    page = open_page("experiment", id=import_record(db, with_profiles({"details": elsewhere}), "imported"))
+    assert [b.label for b in page.get("download_button")] == ["Chrome trace (5 B)"]
+    monkeypatch.setenv("LAB_ARTIFACTS", "nosuch://place")
+    assert "The trace cannot be looked for: nosuch:" in texts(page.run()).replace("\\", "") and not page.exception
 
 
 def test_every_variant_has_a_profile_or_says_why_not(db: Engine, open_page: Callable[..., Any]) -> None:

@@ -131,6 +131,7 @@ def said_on(page: AppTest) -> list[Any]:
 
 
 @pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.case("T40")
 def test_a_private_experiment_is_like_a_missing_one_on_every_page(
     db: Engine, experiment: str, open_page: Open, sign_in: SignIn, view: str
 ) -> None:

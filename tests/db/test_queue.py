@@ -101,6 +101,14 @@ def test_the_same_request_counts_once_even_at_the_same_time(db: Engine) -> None:
     assert len(rows(db)) == 3
 
 
+@pytest.mark.case("T06")
+def test_fifty_forms_that_are_each_clicked_twice_are_fifty_experiments(db: Engine) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        ids = list(pool.map(lambda form: enqueue(db, request_key=f"form-{form}"), [*range(50)] * 2))
+    assert ids[:50] == ids[50:] and len(set(ids)) == 50
+    assert len(rows(db)) == 50
+
+
 @pytest.mark.case("T37")
 def test_an_experiment_is_stored_whole_or_not_at_all(db: Engine) -> None:
     with pytest.raises(IntegrityError):

@@ -4,6 +4,7 @@ A mode is a function below; 'sleep-1.5' calls sleep("1.5"). Modes that return en
 """
 
 import ctypes
+import hashlib
 import json
 import math
 import os
@@ -155,6 +156,22 @@ def children(what: str) -> None:
     if what.endswith("hang"):
         hang()
     os._exit(4)
+
+
+def eat(gibibytes: str) -> None:
+    """Takes so much memory, and keeps it."""
+    kept = [b"x" * 2**28 for _ in range(4 * int(gibibytes))]
+    time.sleep(600 * bool(kept))
+
+
+def traced() -> None:
+    """Leaves a trace among the artifacts of its machine."""
+    sha256 = hashlib.sha256(b"a trace").hexdigest()
+    folder = Path(json.loads((RUN_DIR / "spec.json").read_text())["artifacts_dir"]) / "traces"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{sha256}.json.gz").write_bytes(b"a trace")
+    succeed(profile={"trace": {"sha256": sha256, "size_bytes": 7}})
+    os._exit(0)
 
 
 def environment() -> None:

@@ -12,7 +12,7 @@ import psutil
 
 from engine.devices import Device
 from engine.executor import LocalExecutor
-from engine.specs import RunSpec
+from engine.run_spec import RunSpec
 
 CHILD = (sys.executable, str(Path(__file__).with_name("misbehaving_child.py")))
 CPU = Device("cpu", "cpu", "a processor", "here", 2**30)

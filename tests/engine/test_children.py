@@ -18,7 +18,8 @@ from engine import children
 from engine.devices import find_device
 from engine.executor import Handle, LocalExecutor
 from engine.measurement import RunResult, Status
-from engine.specs import RunKind, RunSpec, TechniqueSpec, WorkloadSpec
+from engine.run_spec import RunSpec
+from engine.specs import RunKind, TechniqueSpec, WorkloadSpec
 from tests.engine.processes import alive, processes_under, wait_for
 from tests.engine.test_worker import worker_after
 

@@ -17,8 +17,9 @@ from engine.executor import LocalExecutor
 from engine.measurement import Status
 from engine.modelspec import ModelSpec
 from engine.registry import discover
+from engine.run_spec import RunSpec
 from engine.settings import REPOSITORY
-from engine.specs import RunKind, RunSpec, TechniqueSpec, VariantSpec
+from engine.specs import RunKind, TechniqueSpec, VariantSpec
 from engine.technique import environment_of, unsupported_stack
 from tests.engine.processes import wait_for
 

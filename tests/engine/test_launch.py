@@ -47,11 +47,16 @@ class Lab:
         assert line == f"LLM Trade-off Lab: http://127.0.0.1:{self.port}\n", self.errors.read_text()
 
     def ask(self, path: str, **headers: str) -> int:
+        return self.answer("GET", path, **headers)[0]
+
+    def answer(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        """Its status, and what it says where the connection does not stay open for more."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", path, headers=headers)
-        status = connection.getresponse().status
+        connection.request(method, path, body, headers=headers)
+        response = connection.getresponse()
+        content = b"" if response.status == 101 else response.read()
         connection.close()
-        return status
+        return response.status, content
 
     def processes(self) -> list[psutil.Process]:
         found = {p.pid: p for p in processes_under(self.data)}
@@ -169,6 +174,13 @@ def test_a_dead_scheduler_is_replaced_and_dead_pages_end_everything(labs: list[L
     assert "the pages ended with exit code -9" in lab.errors.read_text()
 
 
+CLIMBING = [
+    f"{begin}{climb}{end}"
+    for begin in ("/", "/app/static/", "/static/", "/media/", "/component/x/", "/_stcore/bidi-components/x/", "/api/v1/experiments/")
+    for climb in ("../" * 8, "..%2f" * 8, "%2e%2e/" * 8) for end in ("etc/passwd",)
+]  # fmt: skip
+
+
 @pytest.mark.case("T34")
 def test_only_known_names_reach_the_pages(labs: list[Lab], bundled: Path) -> None:
     lab = launch(labs, bundled, PUBLIC_BASE_URL="http://lab.example")
@@ -179,6 +191,10 @@ def test_only_known_names_reach_the_pages(labs: list[Lab], bundled: Path) -> Non
     assert lab.ask("/_stcore/stream", Host="evil.example", **upgrade) == 403
     assert lab.ask("/_stcore/stream", Host="lab.example", **upgrade) == 101
     assert lab.ask("/_stcore/stream", Host="localhost", Origin="http://evil.example", **upgrade) == 403
+    assert lab.answer("PUT", "/_stcore/upload_file/a/b", b"x", Host="localhost", Origin="http://evil.example")[0] in (400, 403)
+    for path in CLIMBING:
+        status, content = lab.answer("GET", path, Host="localhost")
+        assert b"root:" not in content and b"[project" not in content and (status >= 400 or b"<html" in content), path
     assert lab.end(signal.SIGHUP) == 0
 
 

@@ -18,7 +18,8 @@ from engine.measurement import RunResult, Status
 from engine.presets import parse_spec
 from engine.ranks import first_to_fail, folder, outcome
 from engine.registry import discover
-from engine.specs import PlannedRun, RunKind, run_spec
+from engine.run_spec import run_spec
+from engine.specs import PlannedRun, RunKind
 from tests.engine.processes import alive, processes_under, wait_for
 from tests.engine.test_worker import by_name, worker_after
 

@@ -29,6 +29,7 @@ TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
     ("password: hunter22", "password: ***"),
     ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.abc", "***"),
 ])  # fmt: skip
+@pytest.mark.case("T38")
 def test_what_looks_like_a_secret_is_masked(text: str, expected: str) -> None:
     assert redaction.masked(text) == expected == redaction.masked(expected)
 

@@ -19,7 +19,8 @@ from engine.executor import LocalExecutor
 from engine.measurement import Measurement, RunResult, Status
 from engine.presets import parse_spec
 from engine.registry import discover
-from engine.specs import PlannedRun, RunKind, RunSpec, run_spec
+from engine.run_spec import RunSpec, run_spec
+from engine.specs import PlannedRun, RunKind
 from engine.worker import unseen_memory
 from tests.engine.changed_worker import ChangedExecutor
 

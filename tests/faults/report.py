@@ -30,4 +30,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section(_NAME)
     for name, case in CASES.items():
         ran = [f"{database}: {', '.join(f'{n} {o}' for o, n in counts.items())}" for database, counts in sorted(_outcomes[name].items())]
-        terminalreporter.line(f"{name}  {case.fault}: {'; '.join(ran) or 'not tested'}" + (f" (left: {case.left})" if case.left else ""))
+        terminalreporter.line(f"{name}  {case.fault}: {'; '.join(ran) or 'nothing ran'}" + (f" (left: {case.left})" if case.left else ""))

@@ -21,7 +21,8 @@ from engine.measurement import Measurement, RunResult, Status
 from engine.modelspec import ModelSpec
 from engine.presets import parse_spec
 from engine.registry import discover
-from engine.specs import ExperimentSpec, PlannedRun, RunKind, expand, run_spec
+from engine.run_spec import run_spec
+from engine.specs import ExperimentSpec, PlannedRun, RunKind, expand
 from tests.engine.changed_worker import ChangedExecutor
 
 SMALL = {"seq_lens": [64, 32, 128], "batch": 2, "heads": 4, "head_dim": 32, "repeats": 2, "warmups": 1}

@@ -16,7 +16,8 @@ from engine.memory import storage_bytes
 from engine.modelspec import ModelSpec
 from engine.presets import parse_spec
 from engine.registry import discover
-from engine.specs import PlannedRun, RunKind, run_spec
+from engine.run_spec import run_spec
+from engine.specs import PlannedRun, RunKind
 from engine.technique import Session, Technique, unsupported_stack
 from tests.engine.changed_worker import ChangedExecutor
 from tests.tiny_model import make

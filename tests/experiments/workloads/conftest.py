@@ -17,7 +17,8 @@ from engine.executor import LocalExecutor
 from engine.measurement import RunResult
 from engine.presets import parse_spec
 from engine.record import Record, add_run, new_record
-from engine.specs import ExperimentSpec, PlannedRun, RunKind, expand, run_spec
+from engine.run_spec import run_spec
+from engine.specs import ExperimentSpec, PlannedRun, RunKind, expand
 from tests.conftest import make_tiny
 from tests.engine.changed_worker import ChangedExecutor
 

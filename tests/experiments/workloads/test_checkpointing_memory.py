@@ -16,7 +16,8 @@ from engine.measurement import Measurement, RunResult, Status
 from engine.modelspec import ModelSpec
 from engine.presets import load_spec
 from engine.registry import discover
-from engine.specs import PlannedRun, RunKind, expand, run_spec
+from engine.run_spec import run_spec
+from engine.specs import PlannedRun, RunKind, expand
 from experiments.workloads.checkpointing_memory import kept_bytes
 from tests.engine.changed_worker import ChangedExecutor
 from tests.experiments.workloads.conftest import spec_of

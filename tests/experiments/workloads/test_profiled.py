@@ -59,7 +59,8 @@ def test_a_profile_run_leaves_its_numbers_and_its_trace_and_measures_nothing_els
 
 def test_a_workload_without_a_step_says_so(tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from engine.meter import Meter
-    from engine.specs import PlannedRun, run_spec
+    from engine.run_spec import run_spec
+    from engine.specs import PlannedRun
     from engine.worker import _profile
 
     cls = discover().workloads["attention_kernel"]
