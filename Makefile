@@ -10,7 +10,7 @@ PYTEST_ARGS ?= tests/browser tests/experiments tests/engine tests
 UNFINISHED := $(VENV)/.unfinished
 
 .DELETE_ON_ERROR:
-.PHONY: help run test faults prepared lint bench clean FORCE
+.PHONY: help run test faults prepared lint bench audit clean FORCE
 
 help:
 	@echo "make run    start the lab: http://127.0.0.1:8501 (HOST and PORT move it)"
@@ -18,6 +18,7 @@ help:
 	@echo "make faults cause every fault case of tests/faults/cases.py, also those that take minutes"
 	@echo "make lint   run the linters alone"
 	@echo "make bench  compare our measurements with bare loops; takes minutes, wants an idle machine"
+	@echo "make audit  ask for known vulnerabilities of all pinned packages; needs pypi.org"
 	@echo "make clean  remove the environment and all caches; data/ stays"
 
 run: $(VENV)/.runtime-stamp
@@ -49,6 +50,13 @@ bench: $(VENV)/.dev-stamp
 	@$(BIN)/python -m engine.bundled
 	@set -e; for script in tests/benchmarks/bench_*.py; do \
 		name=$$(basename $$script .py); echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name; done
+
+# In an environment of its own: what it needs is none of what the product runs on. --strict: what could not be asked for is an error.
+audit:
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && \
+		.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	@status=0; for file in requirements*.txt; do echo "== $$file"; \
+		.venv-audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r $$file || status=1; done; exit $$status
 
 clean:
 	rm -rf $(VENV) .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

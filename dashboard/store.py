@@ -19,6 +19,7 @@ from dashboard import frozen, identity
 from db import edits, listing, open_runs, queries, saved
 from db.filter import Filter
 from db.session import connect, migrate
+from db.state import ALIVE_SECONDS as ALIVE_SECONDS
 from db.visitor import Visitor, acting, any_private, hides_any
 from engine import analysis, api, doctor, redaction, settings
 from engine.answers import advisor
@@ -34,9 +35,6 @@ ADVISED_BY = 200
 
 RANKED_WITH = 8
 """So many other experiments at most are read for the answers of one on the first page."""
-
-ALIVE_SECONDS = 15.0
-"""A scheduler counts up every second or so; silent for longer than this, it is not there."""
 
 
 @st.cache_resource(show_spinner=False)

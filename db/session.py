@@ -109,9 +109,9 @@ def migrate(db: Engine) -> None:
 
 
 def _upgrade(db: Engine, connection: Connection) -> None:
-    config, scripts = _migrations()
+    config, _ = _migrations()
     config.attributes["connection"] = connection
-    current, head = MigrationContext.configure(connection).get_current_revision(), scripts.get_current_head()
+    current, head = MigrationContext.configure(connection).get_current_revision(), head_revision()
     if current == head:
         return
     if current is not None and current not in known_revisions():
@@ -126,6 +126,11 @@ def _upgrade(db: Engine, connection: Connection) -> None:
 def known_revisions() -> set[str]:
     """Every schema that this code can bring up to date."""
     return {script.revision for script in _migrations()[1].walk_revisions()}
+
+
+def head_revision() -> str | None:
+    """The schema of this code."""
+    return _migrations()[1].get_current_head()
 
 
 def _migrations() -> tuple[Config, ScriptDirectory]:

@@ -66,7 +66,7 @@ def load_bundle(path: Path) -> Record:
         raise ValueError(f"bundle: {path} is nested more than {MAX_DEPTH} deep")
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else None
-        raise ValueError(f"bundle: {path} has format {found!r}; this version reads {FORMAT!r}")
+        raise ValueError(f"bundle: {path} has format {repr(found)[:80]}; this version reads {FORMAT!r}")
     if missing := [k for k in ("experiment", "variants", "environments", "runs") if k not in record]:
         raise ValueError(f"bundle: {path} has no {missing[0]!r}")
     try:

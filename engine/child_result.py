@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine import disk
 from engine.child_output import printable, printable_json
 from engine.measurement import Measurement, RunResult, Status
 
@@ -57,7 +58,7 @@ def read_result(run_dir: Path, exit_code: int, *, out_of_memory: bool, host_peak
     elif report.status is not None:
         status = report.status
     return RunResult(
-        status, printable(reason)[:_REASON_CHARACTERS] if reason else None, measurements,
+        status, disk.named(printable(reason))[:_REASON_CHARACTERS] if reason else None, measurements,
         host_peak_bytes=host_peak_bytes, log_tail=log_tail, **report.facts,
     )
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from engine import access, settings
+from engine import access, logs, settings
 from engine.child_process import die_with_parent
 
 PAUSE_SECONDS = 0.2
@@ -35,6 +35,7 @@ def main() -> int:
         host, port = settings.host(), settings.port()
         check_port(host, port)
         settings.read_only()
+        settings.check_log_format()
         access.check()
         with _child(["engine.prepare"], signal.SIGTERM) as preparation:
             _wait_until_ended(preparation)
@@ -148,7 +149,11 @@ def _wait_until_ended(*children: subprocess.Popen[bytes], end: float = float("in
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    """For people as it is; who collects JSON gets JSON from this process too."""
+    if settings.log_format() == "json":
+        logs.logger("launch").warning(text)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

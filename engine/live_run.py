@@ -5,8 +5,6 @@ Owns what a scheduler knows about the run, and what it writes about it. Decides 
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -17,8 +15,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from db import queue
-from engine import artifacts, redaction, settings
+from engine import artifacts, disk, logs, redaction, settings
 from engine.devices import Device
+from engine.disk import MINIMUM_FREE_BYTES, free_bytes
 from engine.executor import Executor
 from engine.locks import Lock
 from engine.measurement import RunResult, Status
@@ -26,7 +25,7 @@ from engine.registry import readable
 from engine.run_spec import run_spec
 from engine.specs import ExperimentSpec, PlannedRun, RunKind
 
-MINIMUM_FREE_BYTES = 200 * 10**6
+_log = logs.logger("scheduler")
 
 
 class LiveRun:
@@ -35,13 +34,13 @@ class LiveRun:
     def __init__(self, claim: queue.Claim, device: Device, lock: Lock, executor: Executor, owner: str) -> None:
         self.claim, self._lock, self._executor = claim, lock, executor
         self.result: RunResult | None = None
-        self._lost = False
+        self.lost = False
         self._could_not_store = False
         self._ended_by_us: tuple[Status, str] | None = None
         self._time_limit = float("inf")
         self._handle: Any = None
         self._started = self._beaten = time.monotonic()
-        self._seconds = 0.0
+        self.seconds = 0.0
         try:
             self._start(device, owner)
         except ValidationError as error:
@@ -54,7 +53,7 @@ class LiveRun:
         spec = ExperimentSpec.model_validate(claim.spec)
         planned = PlannedRun(claim.variant, claim.round, RunKind(claim.kind))
         runs_dir.mkdir(parents=True, exist_ok=True)
-        if (free := shutil.disk_usage(runs_dir).free) < MINIMUM_FREE_BYTES:
+        if (free := free_bytes(runs_dir)) < MINIMUM_FREE_BYTES:
             needed = MINIMUM_FREE_BYTES // 10**6
             self._fail(f"no_disk: {free // 10**6} MB are free in {runs_dir}, a run needs {needed} MB; make room")
             return
@@ -65,19 +64,19 @@ class LiveRun:
         self._time_limit = spec.timeout_seconds
 
     def _fail(self, reason: str) -> None:
-        self.result = RunResult(Status.FAILED, redaction.masked(reason))
+        self.result = RunResult(Status.FAILED, disk.named(redaction.masked(reason)))
 
     def watch(self) -> None:
         """Notice the end, and end what is over its time. Needs no database."""
         if self.result is not None:
             return
-        self._seconds = time.monotonic() - self._started
+        self.seconds = time.monotonic() - self._started
         result = self._executor.poll(self._handle)
         if result is not None and self._ended_by_us is not None and result.status is Status.FAILED:
             status, reason = self._ended_by_us
             result = replace(result, status=status, reason=reason)
         self.result = result
-        if result is None and self._seconds > self._time_limit:
+        if result is None and self.seconds > self._time_limit:
             self.kill(Status.TIMED_OUT, f"time limit of {self._time_limit:g} s")
 
     def kill(self, status: Status, reason: str) -> None:
@@ -92,13 +91,13 @@ class LiveRun:
         Raises SQLAlchemyError where the database cannot be written now; call again.
         """
         if self.result is not None:
-            return self._lost or self._store(db, self.result)
-        if time.monotonic() - self._beaten >= beat_seconds and not self._lost:
+            return self.lost or self._store(db, self.result)
+        if time.monotonic() - self._beaten >= beat_seconds and not self.lost:
             phase, tail = self._executor.read_progress(self._handle), self._executor.log_tail(self._handle)
             cancel = queue.beat(db, self.claim, phase=phase, log_tail=tail)
             self._beaten = time.monotonic()
             if cancel is None:
-                self._lost = True
+                self.lost = True
                 self.kill(Status.FAILED, "lost")
             elif cancel:
                 self.kill(Status.CANCELLED, "cancelled on request")
@@ -110,13 +109,13 @@ class LiveRun:
                 db, self.claim, status=result.status.value, reason=result.reason,
                 measurements=[m.to_json() for m in result.measurements], evidence=result.evidence, details=result.details,
                 environment=result.environment or None, host_peak_bytes=result.host_peak_bytes, log_tail=result.log_tail,
-                seconds=self._seconds,
+                seconds=self.seconds,
             )  # fmt: skip
         except (SQLAlchemyError, ValueError, TypeError, ArithmeticError) as error:
             if is_passing(error):
                 raise
             if self._could_not_store:  # nothing that we write is accepted: the lease ends it
-                print(f"scheduler: run {self.claim.run_id} could not be recorded: {error}", file=sys.stderr)
+                _log.error(f"run {self.claim.run_id} could not be recorded: {error}")
                 return True
             self._could_not_store = True
             self._fail(f"the result could not be stored: {type(error).__name__}: {str(error)[:300]}")

@@ -19,6 +19,7 @@ from engine import settings
 from engine.catalogue import BUNDLED, SHAPES
 from engine.compatibility import read_config, read_tokenizer
 from engine.devices import Device
+from engine.hub_models import check_room
 from engine.measurement import Evidence
 from engine.memory import storage_bytes
 from engine.modelspec import Head, ModelSpec
@@ -37,6 +38,7 @@ class NotAppliedError(Exception):
 def checkpoint(spec: ModelSpec, models_dir: Path, local_root: Path) -> tuple[str, dict[str, Any]]:
     """Where the weights are: a directory or hub id, and the options that pin it. Raises ValueError if absent."""
     if spec.source == "hub":
+        check_room(spec.name, str(spec.revision))
         return spec.name, {"revision": spec.revision, **_SAFE}
     root = (models_dir if spec.source == "bundled" else local_root).resolve()
     folder = (root / spec.name).resolve()

@@ -36,11 +36,12 @@ def _prune(parent: Path) -> None:
             if entry.is_dir(follow_symlinks=False):
                 aged.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
     for _, path in sorted(aged, reverse=True)[KEPT:]:
-        if not _is_live(Path(path)):
+        if not is_live(Path(path)):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_live(folder: Path) -> bool:
+def is_live(folder: Path) -> bool:
+    """Whether its run goes on, or cannot be asked about."""
     try:
         probe = _open(folder)
     except OSError:

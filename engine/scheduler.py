@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import liveness, queue
-from engine import api, settings
+from engine import api, caches, logs, settings
 from engine.child_process import adopt_orphans, kill_marked
 from engine.devices import Device, local_devices
 from engine.executor import Executor, LocalExecutor
@@ -27,6 +26,8 @@ from engine.live_run import LiveRun, is_passing
 from engine.locks import DeviceLock, Lock, SchedulerLock
 from engine.measurement import Status
 from engine.specs import looks
+
+_log = logs.logger("scheduler")
 
 PAUSE_SECONDS = 0.2
 BEAT_SECONDS = 1.0
@@ -36,6 +37,9 @@ LEASE_SECONDS = 10.0
 
 def serve(db: Engine) -> None:
     """Run what is queued on this machine's devices, or on a cluster's, until SIGTERM or Ctrl-C. For a process of its own."""
+    settings.check_log_format()
+    if freed := caches.keep_within(settings.cache_limit()):  # now, because no run of ours has begun
+        _log.warning(f"{freed / 10**9:.1f} GB of the oldest exports made room (LAB_CACHE_LIMIT)")
     adopt_orphans()
     if address := settings.ray_address():
         from engine.cluster.serving import serve_cluster  # not at the top: most have no cluster
@@ -110,6 +114,7 @@ class Scheduler:
     def begin(self) -> None:
         """Before the first turn."""
         self._predecessor = self._lock.take_over()
+        _log.info("started", extra={"scheduler": self.id, "devices": [d.id for d in self._devices]})
 
     def turn(self, *, claim: bool = True) -> None:
         """What is to be done now, without waiting: call it every PAUSE_SECONDS. claim: whether new runs may begin.
@@ -123,6 +128,7 @@ class Scheduler:
         for device, run in list(self._live.items()):
             with self._tolerating_trouble():
                 if run.report(self._db, self._beat_seconds):
+                    _log.info("run lost" if run.lost else "run ended", extra=_facts(run.claim) | _end(run))
                     self._drop(device)
                     self._look(run.claim)
         for device in self._devices if claim and self._claiming else ():
@@ -164,6 +170,7 @@ class Scheduler:
                 return
             lock.note_holder(os.getpid(), f"run {claim.run_id}.{claim.attempt}")
             self._live[device] = LiveRun(claim, device, lock, self._executor, self.id)
+            _log.info("run started", extra={**_facts(claim), "device": device.id})
         finally:
             if device not in self._live and not waits:  # what waits keeps its place
                 lock.release()
@@ -207,6 +214,7 @@ class Scheduler:
         with self._tolerating_trouble():
             liveness.retire(self._db, self.id)
         self._lock.release()
+        _log.info("stopped", extra={"scheduler": self.id})
 
     @contextlib.contextmanager
     def _tolerating_trouble(self) -> Iterator[None]:
@@ -220,8 +228,17 @@ class Scheduler:
 
     def _say(self, text: str) -> None:
         if text != self._said:
-            print(f"scheduler: {text}", file=sys.stderr, flush=True)
+            _log.warning(text)
             self._said = text
+
+
+def _facts(claim: queue.Claim) -> dict[str, Any]:
+    return {"experiment": claim.experiment_id, "run": claim.run_id, "attempt": claim.attempt, "kind": claim.kind, "round": claim.round}
+
+
+def _end(run: LiveRun) -> dict[str, Any]:
+    result = run.result
+    return {"status": result.status.value, "reason": result.reason, "seconds": round(run.seconds, 3)} if result is not None else {}
 
 
 def _goes_on(db: Engine, experiment_id: str, say: Callable[[str], None]) -> bool:

@@ -13,6 +13,8 @@
 | RAY_ADDRESS | HOST:PORT of a Ray cluster whose nodes the scheduler serves instead of this machine | none |
 | LAB_USER | who owns what is submitted from here | the name of the user who runs it |
 | PUBLIC_BASE_URL | what links begin with | http://HOST:PORT; for HOST=0.0.0.0 this machine's address in its network |
+| LAB_CACHE_LIMIT | how much exports and baselines' outputs may take of the disk; the oldest make room when a scheduler starts | 20GB |
+| LAB_LOG_FORMAT | what the scheduler and `make run` say on stderr: text, or json for one JSON object a line, with the start and end of every run | text |
 | LAB_AUTH_HEADER and others | who may do what on a server: engine/access.py | everybody who comes may do everything |
 | LAB_READ_ONLY | 1: the pages show everything and change nothing; the command line and the scheduler go on writing | 0 |
 """
@@ -95,6 +97,29 @@ def user() -> str | None:
     except (KeyError, OSError):  # a container may run under a number that has no name
         return None
     return "".join(c for c in name if c.isprintable()).strip()[:120] or None
+
+
+def cache_limit() -> int:
+    """Bytes. Raises ValueError."""
+    value = os.environ.get("LAB_CACHE_LIMIT", "").strip() or "20GB"
+    number, unit = value[:-2].strip(), value[-2:].upper()
+    if not number.isdigit() or unit not in _CACHE_UNITS:
+        raise ValueError(f"LAB_CACHE_LIMIT: {value[:40]!r} is no size; write 20GB or 500MB")
+    return int(number) * _CACHE_UNITS[unit]
+
+
+_CACHE_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def log_format() -> str:
+    """text or json; what is neither is text: a log is no place for a refusal (launch refuses it before it begins)."""
+    return "json" if os.environ.get("LAB_LOG_FORMAT", "").strip().lower() == "json" else "text"
+
+
+def check_log_format() -> None:
+    """Raises ValueError."""
+    if (value := os.environ.get("LAB_LOG_FORMAT", "").strip().lower()) not in ("", "text", "json"):
+        raise ValueError(f"LAB_LOG_FORMAT: {value!r} is not known; use text or json")
 
 
 def read_only() -> bool:

@@ -83,7 +83,7 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     data = tmp_path / "data"
     monkeypatch.setenv("LAB_DATA", str(data))
     monkeypatch.setenv("LAB_LOCKS", str(tmp_path / "locks"))
-    for variable in ("DATABASE_URL", "LAB_MODELS", "LAB_USER", "HOST", "PORT", "PUBLIC_BASE_URL", "LAB_READ_ONLY"):
+    for variable in ("DATABASE_URL", "LAB_MODELS", "LAB_USER", "HOST", "PORT", "PUBLIC_BASE_URL", "LAB_READ_ONLY", "LAB_LOG_FORMAT"):
         monkeypatch.delenv(variable, raising=False)
     yield data
 

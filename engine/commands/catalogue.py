@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated, Any
+
+import typer
 
 from engine.terminal import AsJson, app, print_rows
 
@@ -33,6 +36,31 @@ def workloads(as_json: AsJson = False) -> None:
 
 
 _CARD = ("name", "label", "family", "slot", "available", "reason", "options")
+
+
+@app.command()
+def clean(
+    what: Annotated[list[str] | None, typer.Argument(help="exports, hub, wheels, runs; without: only say how large each is.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what takes disk and can be fetched or made again, and remove what is named. Results, backups and profiles' traces stay."""
+    from engine import caches
+    from engine.metrics import format_bytes
+
+    known = {cache.name: cache for cache in caches.caches()}
+    if unknown := [name for name in what or () if name not in known]:
+        raise ValueError(f"clean: {unknown[0]!r} is none; choose from {', '.join(known)}")
+    freed = {name: caches.clear(name) for name in dict.fromkeys(what or ())}
+    rows: list[dict[str, Any]] = [
+        {"name": c.name, "entries": len(c.entries), "bytes": c.size_bytes, "freed_bytes": freed.get(c.name, 0), "folder": str(c.folder), "again": c.again}
+        for c in known.values()
+    ]  # fmt: skip
+    if as_json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        done = f"; {format_bytes(row['freed_bytes'])} freed" if row["name"] in freed else ""
+        print(f"{row['name']:8} {format_bytes(row['bytes']):>10} in {row['entries']:,} ({row['folder']}): {row['again']}{done}")
 
 
 @app.command()

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from engine.imports.spec import imported_spec
 from engine.measurement import Point
 from engine.metrics import METRICS
 from engine.record import FORMAT, Record
+from engine.registry import readable
 
 MAX_MEASUREMENTS, MAX_EXTRAS = 2_000, 3_000
-_LONGEST_NAME, _LONGEST_TITLE = 120, 200
+_LONGEST_NAME, _LONGEST_TITLE, _LONGEST_VERSION = 120, 200, 40
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,15 @@ def to_record(found: Imported, content: bytes, file: str) -> Record:
         if len(values) > most:
             raise ValueError(f"{file}: it has {len(values):,} {what}; {most:,} are read at most")
     name = f"{found.variant[: _LONGEST_NAME - 11]} (imported)"
-    tool = f"{found.tool} {found.version}" if found.version else found.tool
+    version = found.version and found.version[:_LONGEST_VERSION]
+    tool = f"{found.tool} {version}" if version else found.tool
     created = (found.created_at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     title = f"{found.title[: _LONGEST_TITLE - len(tool) - 17]} (imported from {tool})"
-    source = {"tool": found.tool, "version": found.version, "file": file, "sha256": hashlib.sha256(content).hexdigest()}
-    spec = imported_spec(title, found.model, found.device[:200], name, source).model_dump(mode="json")
+    source = {"tool": found.tool, "version": version, "file": file, "sha256": hashlib.sha256(content).hexdigest()}
+    try:
+        spec = imported_spec(title, found.model, found.device[:200], name, source).model_dump(mode="json")
+    except ValidationError as error:
+        raise ValueError(f"{file}: {readable(error)}") from None
     environment = hashlib.sha256(repr(sorted(found.environment.items())).encode()).hexdigest()
     details = {
         "imported": {

@@ -70,7 +70,7 @@ class Node:
         return [Node(value, self.file, f"{self.path}[{i}]") for i, value in enumerate(self.data)]
 
     def number(self) -> float:
-        if isinstance(self.data, bool) or not isinstance(self.data, int | float) or not math.isfinite(self.data):
+        if not _is_number(self.data):
             raise self.wrong(f"a number is expected, not {_kind(self.data)}")
         return float(self.data)
 
@@ -120,15 +120,23 @@ def facts(node: Node | None, names: tuple[str, ...] | None = None) -> dict[str, 
             found |= {f"{name}.{k}": v for k, v in facts(value).items() if "." not in k}
         elif isinstance(value.data, str):
             found[name] = value.text()
-        elif isinstance(value.data, int | float) and math.isfinite(value.data):
+        elif isinstance(value.data, bool) or _is_number(value.data):
             found[name] = value.data
     return dict(list(found.items())[:100])
+
+
+def _is_number(data: Any) -> bool:
+    """One that a float can be; 10**400 is JSON too."""
+    try:
+        return not isinstance(data, bool) and isinstance(data, int | float) and math.isfinite(data)
+    except OverflowError:
+        return False
 
 
 def _kind(data: Any) -> str:
     if data is None:
         return "nothing"
-    names = {bool: "true or false", int: "a number", float: "a number that is not finite", str: "text", list: "a list", dict: "an object"}
+    names = {bool: "true or false", int: "a number beyond all bounds", float: "a number that is not finite", str: "text", list: "a list", dict: "an object"}
     return names.get(type(data), type(data).__name__)
 
 

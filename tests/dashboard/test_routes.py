@@ -11,9 +11,25 @@ import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
+from db import liveness
+
 
 def test_health(db: Engine, experiment: str, client: TestClient) -> None:
-    assert client.get("/api/v1/health").json() == {"status": "ok", "schedulers": 0, "experiments": 1}
+    dead = {"status": "ok", "schedulers": 0, "experiments": 1, "problem": "no scheduler is alive, so nothing that is queued is run"}
+    assert client.get("/api/v1/health").json() == dead
+    liveness.announce(db, "alive", machine="here", pid=1, devices=[], availability={})
+    assert client.get("/api/v1/health").json() == dead | {"schedulers": 1, "problem": None}
+    with db.begin() as connection:  # it was killed a minute ago
+        connection.exec_driver_sql("UPDATE schedulers SET seen_at = datetime('now', '-60 seconds')")
+    assert client.get("/api/v1/health").json() == dead
+
+
+def test_health_of_a_database_that_is_gone(own_data: Path, db: Engine, experiment: str, client: TestClient) -> None:
+    assert client.get("/api/v1/health").status_code == 200
+    for file in own_data.glob("lab.db*"):  # whoever has it open could go on reading it
+        file.unlink()
+    answer = client.get("/api/v1/health")
+    assert answer.status_code == 503 and answer.json()["status"] == "error" and "the database file is gone" in answer.json()["reason"]
 
 
 def test_health_of_a_broken_database(own_data: Path, client: TestClient) -> None:

@@ -115,6 +115,7 @@ def test_a_file_that_cannot_be_written_is_the_users_to_mend(record: dict[str, An
     (lambda r: r["runs"][0].update(host_peak_bytes=2**63), "runs.0.host_peak_bytes: "),
     (lambda r: r["runs"][0].update(log_tail="x" * 100_001), "runs.0.log_tail: String should have at most 100000 characters"),
     (lambda r: r["runs"][0].update(reason="x" * 20_001), "runs.0.reason: String should have at most 20000 characters"),
+    (lambda r: r.update(format="x" * 5_000), "has format 'x{79}; this version reads"),
     (lambda r: r.update(runs=r["runs"] * 500), "runs: List should have at most 2000 items"),
     (lambda r: r["runs"][0]["measurements"][0].update(point={str(i): i for i in range(41)}), "runs.0.measurements.0.point: Dictionary should have at most 40"),
     (lambda r: r["runs"][0].update(details={"a": json.loads("[" * 60 + "]" * 60)}), "is nested more than 40 deep"),

@@ -199,5 +199,8 @@ def test_the_doctor_names_what_is_missing_and_changes_nothing(own_data: Path) ->
     out = engine("doctor")
     assert out.returncode == 0, out.stderr
     assert "smollm2-135m has not been fetched: python -m engine.bundled" in out.stdout
-    assert json.loads(engine("doctor", "--json").stdout)["devices"][0]["id"] == "cpu"
+    report = json.loads(engine("doctor", "--json").stdout)
+    assert report["devices"][0]["id"] == "cpu"
+    database = next(c for c in report["checks"] if c["kind"] == "database")
+    assert database["problem"] == "there is none yet: make run makes it" and database["name"].endswith("/lab.db")
     assert not own_data.exists()

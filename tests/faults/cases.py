@@ -40,7 +40,7 @@ CASES = {
     "T14": Case("the host runs out of memory", "the kernel's own kill needs a memory limit that a container may not set: its counter is given"),
     "T15": Case("kill -9 of a child by a person"),
     "T16": Case("CUDA out of memory; a device-side assert, and the next run", "on a GPU: `python -m tests.benchmarks.gpu_faults`"),
-    "T17": Case("a model larger than the free disk", "the check before a download is being built; tested: the check before a run"),
+    "T17": Case("a model larger than the free disk"),
     "T18": Case("the disk is full while a result, a log or the database is written"),
     "T19": Case("the database is locked for 30 s while a run ends"),
     "T20": Case("the database is locked for longer than a page waits"),

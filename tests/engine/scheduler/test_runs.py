@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -40,6 +41,18 @@ def test_runs_end_with_everything_in_the_database(db: Engine) -> None:
     assert count_measurements(db) == 2
     assert said[0] == "run 1 of 2: queued"
     assert started_runs() == ["1.1", "2.1"]
+
+
+def test_a_program_can_follow_every_run_in_the_log(db: Engine, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_LOG_FORMAT", "json")
+    experiment = enqueue(db, "result-nul")
+    in_process(db).run_until_idle(experiment)
+    said = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [s["message"] for s in said] == ["started", "run started", "run ended", "stopped"]
+    started, ended = said[1:3]
+    assert (started["experiment"], started["run"], started["attempt"], started["kind"], started["device"]) == (experiment, 1, 1, "speed", "cpu")
+    assert (ended["experiment"], ended["run"], ended["status"]) == (experiment, 1, "failed") and ended["seconds"] > 0
+    assert "hf_***" in ended["reason"] and "hf_abc" not in json.dumps(said)
 
 
 @pytest.mark.parametrize(("noise", "made"), [("0", 5), ("2", 12)])
