@@ -8,11 +8,14 @@ every connection that is not such a proxy's). What a role may do is permissions.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -23,6 +26,7 @@ from streamlit.auth_util import (
     get_secrets_auth_section,
     get_signing_secret,
 )
+from streamlit.runtime.secrets import secrets_singleton
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
@@ -50,17 +54,27 @@ class Identity:
 
 
 NOBODY = Identity(None, Role.NONE)
+LOOKS_EVERY_SECONDS = 5.0
+"""Whether there is a file of secrets is looked at no more often."""
 _ASKING: ContextVar[Identity | None] = ContextVar("asking", default=None)
 
 
 def mode() -> Mode:
-    """Raises ValueError where two ways are set: a guess between them would let somebody in."""
-    by_provider = bool(get_secrets_auth_section())
+    """Raises ValueError where two ways are set, or a file of secrets cannot be read: a guess would let somebody in."""
+    by_provider = _has_provider(int(time.monotonic() / LOOKS_EVERY_SECONDS))
     if access.auth_header() is not None:
         if by_provider:
             raise ValueError("LAB_AUTH_HEADER is set, and [auth] in secrets.toml: take one of them away")
         return Mode.HEADER
     return Mode.OIDC if by_provider else Mode.LOCAL
+
+
+@lru_cache(maxsize=1)
+def _has_provider(moment: int) -> bool:
+    """Whether there is an [auth]. Streamlit looks for the files each time that it is asked, and a page asks for every control."""
+    if not secrets_singleton.load_if_toml_exists() and (there := [f for f in st.get_option("secrets.files") if Path(f).is_file()]):
+        raise ValueError(f"{', '.join(there)}: it cannot be read, so nobody knows whether people must sign in; put it right or take it away")
+    return bool(get_secrets_auth_section())
 
 
 def required() -> bool:

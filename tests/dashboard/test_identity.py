@@ -13,6 +13,7 @@ import streamlit as st
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from streamlit.runtime.secrets import secrets_singleton
@@ -52,9 +53,11 @@ def with_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     before = st.get_option("secrets.files")
     st.config.set_option("secrets.files", [str(file)])
     secrets_singleton._reset()
+    identity._has_provider.cache_clear()
     yield
     st.config.set_option("secrets.files", before)
     secrets_singleton._reset()
+    identity._has_provider.cache_clear()
 
 
 def cookie(secret: str = SECRET, **claims: Any) -> dict[str, str]:
@@ -71,6 +74,7 @@ def test_without_any_sign_in_everybody_is_the_user_of_this_installation(experime
         assert client.get("/api/v1/experiments.json", headers={HEADER: "eve"}).json()["total"] == 1
 
 
+@pytest.mark.case("T34")
 def test_routes_answer_under_their_own_names_only(experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = st.get_option("server.allowedHosts")
     st.config.set_option("server.allowedHosts", ["127.0.0.1", "lab.example.org"])
@@ -155,6 +159,21 @@ def test_the_cookie_of_a_sign_in_is_believed_and_no_other(db: Engine) -> None:
 
 
 @pytest.mark.usefixtures("with_provider")
+def test_files_of_pages_are_for_those_who_have_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def file(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("content")(scope, receive, send)
+
+    monkeypatch.setenv("LAB_VIEWERS", "ana@example.org")
+    monkeypatch.setenv("LAB_DEFAULT_ROLE", "none")
+    client, found = TestClient(gate.Gate(file)), {}
+    for who, cookies in {"nobody": {}, "ana": cookie(), "eve": cookie(email="eve@elsewhere.org")}.items():
+        client.cookies.update(cookies)
+        asked = (client.get("/media/0a1b.csv"), client.put("/_stcore/upload_file/session/file"), client.get("/"))
+        found[who] = [answer.status_code for answer in asked]
+    assert found == {"nobody": [401, 401, 200], "ana": [200, 200, 200], "eve": [401, 401, 200]}
+
+
+@pytest.mark.usefixtures("with_provider")
 def test_a_header_says_nothing_where_a_provider_signs_people_in(db: Engine) -> None:
     with asking() as client:
         assert client.get("/api/v1/experiments.json", headers={HEADER: "root"}).status_code == 401
@@ -165,6 +184,17 @@ def test_two_ways_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_AUTH_HEADER", HEADER)
     with pytest.raises(ValueError, match="take one of them away"):
         gate.check()
+
+
+def test_a_file_of_secrets_that_cannot_be_read_lets_nobody_in(with_provider: None, db: Engine) -> None:
+    (file,) = st.get_option("secrets.files")
+    Path(file).write_text("[auth\nredirect_uri = ")
+    secrets_singleton._reset()
+    identity._has_provider.cache_clear()
+    with pytest.raises(ValueError, match="cannot be read, so nobody knows"):
+        gate.check()
+    with asking() as client, pytest.raises(ValueError, match="cannot be read"):
+        client.get("/api/v1/experiments.json")
 
 
 @pytest.mark.usefixtures("behind_proxy")
@@ -187,6 +217,7 @@ def bodies(client: TestClient, name: str | None) -> dict[str, tuple[int, bytes]]
     return found
 
 
+@pytest.mark.case("T40")
 @pytest.mark.usefixtures("behind_proxy")
 @pytest.mark.case("T40")
 def test_a_private_experiment_is_like_a_missing_one_in_every_route(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from streamlit.auth_util import encode_provider_token
 from streamlit.runtime.secrets import secrets_singleton
 from streamlit.web.server.starlette.starlette_auth_routes import create_auth_routes
 
+from dashboard import identity
 from dashboard.routes.table import ROUTES
 from tests.dashboard.oidc_provider import CLIENT, CLIENT_SECRET, Provider, Serving
 
@@ -42,6 +43,7 @@ def lab(db: Engine, provider: Provider, tmp_path: Path, monkeypatch: pytest.Monk
     before = st.get_option("secrets.files")
     st.config.set_option("secrets.files", [str(file)])
     secrets_singleton._reset()
+    identity._has_provider.cache_clear()
     monkeypatch.setattr(provider, "claims", {"email": "ana@example.org", "email_verified": True})
     monkeypatch.setattr(provider, "key", None)
     monkeypatch.setenv("LAB_DEFAULT_ROLE", "none")
@@ -51,6 +53,7 @@ def lab(db: Engine, provider: Provider, tmp_path: Path, monkeypatch: pytest.Monk
         yield client
     st.config.set_option("secrets.files", before)
     secrets_singleton._reset()
+    identity._has_provider.cache_clear()
 
 
 def sign_in(lab: TestClient) -> None:

@@ -48,7 +48,7 @@ def errors(page: AppTest) -> str:
 
 
 def test_who_has_not_signed_in_sees_nothing(queued: str, open_page: Open, sign_in: SignIn) -> None:
-    for name, said in ((None, "this request came without a name"), ("eve", "You are signed in as eve, and have no access here")):
+    for name, said in ((None, "whom the proxy in front of it"), ("eve", "You are signed in as eve, and have no access here")):
         sign_in(name)
         page = open_page("experiment", id=queued)
         assert said in errors(page) and "mine" not in texts(page) and not page.button
@@ -66,6 +66,7 @@ def test_a_viewer_finds_controls_that_write_disabled_with_the_reason(queued: str
         assert button.disabled and "Your role here is viewer" in button.help
 
 
+@pytest.mark.case("T40")
 def test_a_forged_click_of_a_viewer_changes_nothing(db: Engine, queued: str, open_page: Open, sign_in: SignIn) -> None:
     sign_in("ana")
     page = open_page("new_experiment")
@@ -130,6 +131,7 @@ def said_on(page: AppTest) -> list[Any]:
     return [texts(page), errors(page), boxes, [d.value.to_dict("records") for d in page.dataframe]]
 
 
+@pytest.mark.case("T40")
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.case("T40")
 def test_a_private_experiment_is_like_a_missing_one_on_every_page(

@@ -63,7 +63,7 @@ CASES = {
     "T37": Case("NaN, infinity, 2^63, NUL, half characters, 10 MB in every field; a sort key that is SQL"),
     "T38": Case("a token in a log; an exception in a page", "that visitors get no traceback: a setting of Streamlit (showErrorDetails)"),
     "T39": Case("a Ray worker, node or dispatcher dies; its memory monitor; no Ray"),
-    "T40": Case("links to what is missing, deleted, malformed; a visitor who writes"),
+    "T40": Case("links to what is missing, deleted, malformed, private; a visitor who writes"),
     "T41": Case("10,000 runs in the database"),
     "T42": Case("parameters beyond all bounds, by the form and past it"),
     "T43": Case("a child floods its output with 5 GB, prints bytes, ends without a result or with a broken one, crashes"),
