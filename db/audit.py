@@ -11,9 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from db.queries import iso
 from db.session import reading
-from db.tables import Act, Experiment
+from db.tables import Act, Experiment, iso
 from db.visitor import visitor_of
 
 ACTIONS = ("started", "cancelled", "archived", "unarchived", "renamed", "noted", "tagged", "made private", "made visible", "deleted",

@@ -10,9 +10,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, String, case, cast, func, select
 
-from db.queries import iso
 from db.session import reading
-from db.tables import Environment, Experiment, Measurement, Run, Variant
+from db.tables import Environment, Experiment, Measurement, Run, Variant, iso
 
 _DISTURBED = ("contended", "throttled", "drifting")
 _COUNTING = ("succeeded", "out_of_memory")

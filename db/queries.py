@@ -14,7 +14,7 @@ import pandas as pd
 from sqlalchemy import Connection, Engine, case, func, select, true
 
 from db.session import now, reading
-from db.tables import Environment, Experiment, Measurement, Run, Scheduler, Variant
+from db.tables import Environment, Experiment, Measurement, Run, Scheduler, Variant, iso
 from db.visitor import visible
 
 FORMAT = "llm-tradeoff-lab/1"
@@ -172,11 +172,6 @@ def count_samples(db: Engine, experiment_id: str) -> int:
     counted = counted.where(visible(db, Run.experiment_id))
     with reading(db) as connection:
         return int(connection.execute(counted).scalar() or 0)
-
-
-def iso(moment: datetime | None) -> str | None:
-    """UTC with a Z; the database keeps naive UTC."""
-    return None if moment is None else moment.isoformat(timespec="seconds") + "Z"
 
 
 def _naive(moment: datetime | str) -> datetime:

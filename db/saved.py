@@ -11,9 +11,8 @@ from typing import Any
 from sqlalchemy import Engine, delete, func, insert, literal, select, union_all, update
 
 from db import audit
-from db.queries import iso
 from db.session import reading
-from db.tables import SavedView, Snapshot
+from db.tables import SavedView, Snapshot, iso
 
 _VIEW = SavedView.__table__
 

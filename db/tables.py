@@ -17,6 +17,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def iso(moment: datetime | None) -> str | None:
+    """UTC with a Z; the database keeps naive UTC."""
+    return None if moment is None else moment.isoformat(timespec="seconds") + "Z"
+
+
 class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {dict[str, Any]: JSON(none_as_null=True), list[Any]: JSON, datetime: DateTime}
 
