@@ -106,5 +106,7 @@ def test_what_the_memory_monitor_ends_was_out_of_memory(cluster: Cluster, db: En
     enqueue(db, "eat-6", device="beta/cpu")
     serve()
     (row,) = wait_for(lambda: [r for r in rows(db) if r.status not in ("queued", "running")])
+    for variable in ("RAY_memory_usage_threshold", "RAY_memory_monitor_refresh_ms"):  # from its next start on
+        del cluster.beta.environment[variable]
     assert row.status == "out_of_memory" and "memory monitor on beta" in row.reason
     assert cluster.beta.started() == [f"{row.id}.1"]
