@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 
+import streamlit as st
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -33,6 +34,8 @@ def check() -> None:
     access.check()
     if identity.mode() is identity.Mode.OIDC and not is_authlib_installed():
         raise ValueError("[auth] in secrets.toml: signing in needs packages: .venv/bin/pip install -r requirements-server.txt")
+    if identity.required() and st.get_option("server.baseUrlPath"):
+        raise ValueError("server.baseUrlPath: with signing in, serve at the root of a name of its own: which addresses hand out files is told by their path")
     # uvicorn would put the address that X-Forwarded-For claims in place of the one that connects
     if identity.mode() is identity.Mode.HEADER and os.environ.get("FORWARDED_ALLOW_IPS") != "":
         raise ValueError("LAB_AUTH_HEADER: start the pages with `make run`, or set FORWARDED_ALLOW_IPS to nothing (FORWARDED_ALLOW_IPS=)")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import streamlit as st
@@ -56,6 +57,8 @@ class Identity:
 NOBODY = Identity(None, Role.NONE)
 LOOKS_EVERY_SECONDS = 5.0
 """Whether there is a file of secrets is looked at no more often."""
+_signed_in_here = Event()
+"""Set once people had to sign in to this process."""
 _ASKING: ContextVar[Identity | None] = ContextVar("asking", default=None)
 
 
@@ -74,7 +77,11 @@ def _has_provider(moment: int) -> bool:
     """Whether there is an [auth]. Streamlit looks for the files each time that it is asked, and a page asks for every control."""
     if not secrets_singleton.load_if_toml_exists() and (there := [f for f in st.get_option("secrets.files") if Path(f).is_file()]):
         raise ValueError(f"{', '.join(there)}: it cannot be read, so nobody knows whether people must sign in; put it right or take it away")
-    return bool(get_secrets_auth_section())
+    if found := bool(get_secrets_auth_section()):
+        _signed_in_here.set()
+    elif _signed_in_here.is_set():  # the file is half written, or was emptied: nobody is let in by that
+        raise ValueError("[auth] is gone from secrets.toml while the pages run: put it back, or start them anew to serve without signing in")
+    return found
 
 
 def required() -> bool:

@@ -20,8 +20,9 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from db.session import BUSY_SECONDS, known_revisions
+from db.session import BUSY_SECONDS, known_revisions, private_file
 
+_TRIES = 5
 _PIECE = 2048
 """Pages of one step while a copy is written into a database that others use."""
 
@@ -48,7 +49,7 @@ def back_up(url: str, target: Path) -> Copied:
     try:
         with _removed_on_error(unfinished):
             unfinished.unlink(missing_ok=True)
-            os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # results of others may be in it
+            private_file(unfinished)
             with closing(_opened(source)) as reading, closing(sqlite3.connect(unfinished)) as writing:
                 reading.backup(writing)  # in one step: one moment, whoever writes meanwhile
                 writing.execute("PRAGMA journal_mode=DELETE")  # one file, nothing beside it
@@ -82,7 +83,7 @@ def restore(url: str, source: Path, *, replace: bool, busy_seconds: float = BUSY
     kept = None
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
-        kept = _keep(database) if there else None
+        kept = _keep_unchanged(database) if there else None
         _write_into(database, source, busy_seconds)
     except (OSError, sqlite3.Error) as error:
         where = f"; what was there is in {kept}" if kept else ""
@@ -123,13 +124,35 @@ def _checked(path: Path) -> tuple[int, str]:
         return int(connection.execute("SELECT count(*) FROM experiments").fetchone()[0]), str(schema)
 
 
+def _keep_unchanged(database: Path) -> Path:
+    """A copy of the state that is replaced: taken again where somebody wrote while it was made. Raises sqlite3.Error."""
+    with closing(_opened(database)) as watching:
+        for _ in range(_TRIES):
+            before = _changes(watching)
+            kept = _keep(database)
+            if before is None or _changes(watching) == before:
+                return kept
+            kept.unlink()
+    raise sqlite3.OperationalError("somebody writes to it all the time; stop the pages and try again")
+
+
+def _changes(connection: sqlite3.Connection) -> int | None:
+    """A number that changes when another connection has written; None of a file that cannot be read."""
+    try:
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return None
+
+
 def _keep(database: Path) -> Path:
     """A copy of what is replaced; of one that cannot be read the very bytes, for those who can still get something out of them."""
     name = f"{database.name}.before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     kept = next(p for n in range(1000) if not (p := database.with_name(f"{name}-{n}" if n else name)).exists())
     try:
-        with _removed_on_error(kept), closing(_opened(database)) as reading, closing(sqlite3.connect(kept)) as writing:
-            reading.backup(writing)
+        with _removed_on_error(kept):
+            private_file(kept)
+            with closing(_opened(database)) as reading, closing(sqlite3.connect(kept)) as writing:
+                reading.backup(writing)
         _to_disk(kept)
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from db import audit, queries
 from db.experiments import insert_experiment, replace_experiment, set_hardware
 from db.results import insert_environment, insert_measurements
-from db.tables import Run
+from db.session import reading
+from db.tables import Experiment, Run
 from db.visitor import visitor_of
 
 _ENDED = frozenset(queries.STATUSES) - {"queued", "running"}
@@ -36,8 +37,16 @@ def import_record(db: Engine, record: dict[str, Any], source: str) -> str:
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise ValueError(f"bundle: it is incomplete or was changed: {type(error).__name__}: {error}") from None
     except (DBAPIError, StatementError) as error:
+        if isinstance(error, IntegrityError) and _is_stored(db, experiment_id):
+            raise ValueError(f"file: {experiment_id} is here already: somebody keeps it private, or has just now imported it too") from None
         raise ValueError(f"bundle: it cannot be stored: {' '.join(str(error.orig).split())}") from None
     raise ValueError(f"bundle: an experiment {experiment_id} with other content is there already; delete it first")
+
+
+def _is_stored(db: Engine, experiment_id: str) -> bool:
+    """Whether it is there, hidden or not."""
+    with reading(db) as connection:
+        return connection.execute(select(Experiment.id).where(Experiment.id == experiment_id)).first() is not None
 
 
 def _store(connection: Connection, record: dict[str, Any], source: str, there: dict[str, Any] | None) -> None:

@@ -7,6 +7,7 @@ ValueError that people can act on.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -141,8 +142,16 @@ def _migrations() -> tuple[Config, ScriptDirectory]:
 
 def _back_up(path: Path, revision: str) -> None:
     """A copy beside the file, made through a connection of its own: the state before the upgrade that is going on."""
-    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(f"{path}.before-upgrade-{revision}")) as target:
+    copy = Path(f"{path}.before-upgrade-{revision}")
+    copy.unlink(missing_ok=True)  # of an upgrade that was undone
+    private_file(copy)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
+
+
+def private_file(path: Path) -> None:
+    """An empty new file that its owner alone can read: results of others may come into it. Raises FileExistsError."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _where(db: Engine) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,11 @@ def local_trace(details: Mapping[str, Any]) -> bytes | None:
     with contextlib.suppress(OSError):
         return (settings.data_dir() / LOCAL / name).read_bytes()
     return None
+
+
+def publish_soon(details: Mapping[str, Any], trace: bytes | None = None) -> None:
+    """The same beside what goes on: a place that does not answer must not hold up who looks after other runs."""
+    threading.Thread(target=publish, args=(details, trace), name="artifacts", daemon=True).start()
 
 
 def publish(details: Mapping[str, Any], trace: bytes | None = None) -> None:

@@ -27,6 +27,12 @@ def require(needed: int, folder: Path, what: str, fix: str) -> None:
         raise NoDiskError(f"no_disk: {what} needs {_gb(needed)} and a reserve of {_gb(MINIMUM_FREE_BYTES)}, {folder} has {_gb(free)} free; {fix}")
 
 
+def require_for_a_run(folder: Path) -> None:
+    """Raises NoDiskError where a run's log and results may not fit."""
+    if (free := free_bytes(folder)) < MINIMUM_FREE_BYTES:
+        raise NoDiskError(f"no_disk: {free // 10**6} MB are free in {folder}, a run needs {MINIMUM_FREE_BYTES // 10**6} MB; make room")
+
+
 def named(reason: str) -> str:
     """The reason of a run that failed; one that ran out of disk begins with no_disk, whoever noticed it."""
     if (at := reason.find("no_disk: ")) >= 0:

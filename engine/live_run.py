@@ -17,7 +17,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from db import queue
 from engine import artifacts, disk, logs, redaction, settings
 from engine.devices import Device
-from engine.disk import MINIMUM_FREE_BYTES, free_bytes
 from engine.executor import Executor
 from engine.locks import Lock
 from engine.measurement import RunResult, Status
@@ -53,10 +52,7 @@ class LiveRun:
         spec = ExperimentSpec.model_validate(claim.spec)
         planned = PlannedRun(claim.variant, claim.round, RunKind(claim.kind))
         runs_dir.mkdir(parents=True, exist_ok=True)
-        if (free := free_bytes(runs_dir)) < MINIMUM_FREE_BYTES:
-            needed = MINIMUM_FREE_BYTES // 10**6
-            self._fail(f"no_disk: {free // 10**6} MB are free in {runs_dir}, a run needs {needed} MB; make room")
-            return
+        disk.require_for_a_run(runs_dir)
         folder = runs_dir / f"{claim.run_id}.{claim.attempt}"
         self._handle = self._executor.start(
             run_spec(spec, planned, device), folder, device=device, keep_fds=self._lock.filenos(), owner=owner
@@ -120,7 +116,8 @@ class LiveRun:
             self._could_not_store = True
             self._fail(f"the result could not be stored: {type(error).__name__}: {str(error)[:300]}")
             return False
-        artifacts.publish(result.details)
+        if result.details.get("profile"):
+            artifacts.publish_soon(result.details)
         return True  # also where it was no longer ours: a fenced write changes nothing
 
     def release(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from engine import api, artifacts, settings
+from engine import api, artifacts, caches, disk, settings
 from engine.child_process import adopt_orphans
 from engine.devices import Device, local_devices
 from engine.executor import Executor, LocalExecutor
@@ -52,13 +52,15 @@ class Node:
     def start(self, run: str, spec: dict[str, Any], device_id: str, owner: str) -> None:
         """Begin a run on a device that is held. What is wrong with it is its result."""
         try:
+            settings.runs_dir().mkdir(parents=True, exist_ok=True)
+            disk.require_for_a_run(settings.runs_dir())
             wanted = at_home(RunSpec.model_validate(spec), self._devices[device_id])
             folder = settings.runs_dir() / run
             self._live[run] = self._executor.start(
                 wanted, folder, device=self._devices[device_id], keep_fds=self._locks[device_id].filenos(), owner=owner
             )
         except Exception as error:  # whatever it is must reach the scheduler, and must not end the node
-            self._ended[run] = Look(None, "", RunResult(Status.FAILED, f"could not start: {type(error).__name__}: {error}"))
+            self._ended[run] = Look(None, "", RunResult(Status.FAILED, disk.named(f"could not start: {type(error).__name__}: {error}")))
 
     def look(self) -> dict[str, Look]:
         """All runs that have not been forgotten."""
@@ -83,4 +85,5 @@ class OwnNode(Node):
 
     def __init__(self) -> None:
         adopt_orphans()
+        caches.keep_within(settings.cache_limit())
         super().__init__()

@@ -3,7 +3,7 @@
 On each machine that offers itself, one actor holds a Node for as long as it is served. It reserves the machine's GPUs from Ray for that
 time, so that no other job computes there between two rounds, and every round of an experiment finds the same device. Ray places,
 notices deaths and frees; the database stays the system of record, and machines need no access to it. Ray's habit of running again what
-died is switched off: a run is executed at most once. Nothing here waits for a machine: answers are picked up when they have come.
+died is switched off: a run is executed at most once. Nothing here waits long for a machine: answers are picked up when they have come.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,9 @@ OFFERED = "tradeoff_lab"
 _EXIT_TYPE = re.compile(r"exit type: (\w+)")
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 0.5
-"""How long a free device is waited for; a machine that is busy otherwise is asked again."""
+"""How long the devices of a machine are waited for in one turn; a machine that is busy otherwise is asked again."""
+SILENT_SECONDS = 120.0
+"""A machine that has not answered for so long is given up; starting a run takes it the seconds of an import."""
 
 
 def connect(address: str) -> Any:
@@ -71,6 +74,8 @@ class RayNode:
         self._actor = ray.remote(actor).options(**placed).remote()
         self._described: Any = self._actor.describe.remote()
         self._look: Any = None
+        self._asked = time.monotonic()
+        self.patience_seconds = ANSWER_SECONDS
         self._seen: dict[str, Look] = {}
         self.lost: RunResult | None = None
 
@@ -94,6 +99,8 @@ class RayNode:
             return self._ray.get(asked)
         except self._ray.exceptions.OutOfMemoryError as error:
             self.lost = RunResult(Status.OUT_OF_MEMORY, f"host memory: ended by Ray's memory monitor on {self.name}: {_first_line(error)}")
+        except self._ray.exceptions.RayTaskError as error:  # it lives, but cannot do what it is asked
+            self.lost = RunResult(Status.FAILED, f"worker_lost: the lab on {self.name} failed: {_last_line(error)}")
         except self._ray.exceptions.RayError as error:
             kind = _EXIT_TYPE.search(str(error))
             self.lost = RunResult(
@@ -102,11 +109,17 @@ class RayNode:
         return None
 
     def refresh(self) -> None:
-        """Take in how its runs are, if it has said so, and ask again."""
-        if self._look is None:
-            self._look = self.call("look")
-        elif (seen := self.answer(self._look)) is not None:
+        """At the beginning of a turn: take in how its runs are, if it has said so, and ask again."""
+        self.patience_seconds = ANSWER_SECONDS
+        self._take_in()
+        if self.lost is None and time.monotonic() - self._asked > SILENT_SECONDS:
+            self.lost = RunResult(Status.FAILED, f"worker_lost: the lab on {self.name} has not answered for {SILENT_SECONDS:g} s")
+
+    def _take_in(self) -> None:
+        if self._look is not None and (seen := self.answer(self._look)) is not None:
             self._seen, self._look = seen, None
+        if self._look is None:
+            self._look, self._asked = self.call("look"), time.monotonic()
 
     def give_up(self) -> None:
         """End what is there; the machine is free for others then."""
@@ -119,12 +132,13 @@ class RayNode:
         return RemoteRun(run_dir.name)
 
     def poll(self, handle: RemoteRun) -> RunResult | None:
-        self.refresh()
+        self._take_in()
         if handle.result is None:
             handle.look = self._seen.get(handle.name, handle.look)
             if handle.look.result is not None:
                 handle.result = handle.look.result
-                artifacts.publish(handle.result.details, handle.look.trace)
+                if handle.look.trace is not None:
+                    artifacts.publish_soon(handle.result.details, handle.look.trace)
                 self.call("forget", handle.name)
             elif self.lost:
                 handle.result = self.lost
@@ -162,7 +176,9 @@ class RemoteLock:
         """False also while the machine has not answered yet: try again."""
         if self._asked is None:
             self._asked = self._node.call("take", self._device.id, purpose)
-        answer = self._node.answer(self._asked, ANSWER_SECONDS)
+        began = time.monotonic()
+        answer = self._node.answer(self._asked, self._node.patience_seconds)
+        self._node.patience_seconds = max(0.0, self._node.patience_seconds - (time.monotonic() - began))
         if answer is None:
             self._holder = f"{self._device.key} has not answered yet"
             return False
@@ -182,6 +198,10 @@ class RemoteLock:
 
     def filenos(self) -> tuple[int, ...]:
         return ()
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:300]
 
 
 def _first_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from engine.cluster.node import Node, OwnNode
 from engine.cluster.ray_nodes import RayNode, RemoteLock, connect, offered
+from engine.locks import SchedulerLock
 from engine.scheduler import BEAT_SECONDS, LEASE_SECONDS, PAUSE_SECONDS, Scheduler, stop_signals
 
 LOOK_AROUND_SECONDS = 2.0
@@ -21,6 +22,8 @@ def serve_cluster(
 ) -> None:
     """Until SIGTERM or Ctrl-C. Raises ValueError where the cluster cannot be reached."""
     ray = connect(address)
+    lock = SchedulerLock()
+    lock.take_over()  # for as long as any machine is served: `restore` must not come between
     with stop_signals() as stopped:  # after Ray, which takes SIGTERM for itself
         machines = Machines(db, ray, lease, beat, actor)
         try:
@@ -29,6 +32,7 @@ def serve_cluster(
                 time.sleep(PAUSE_SECONDS)
         finally:
             machines.end()
+            lock.release()
             ray.shutdown()
 
 
@@ -68,6 +72,7 @@ class Machines:
         node = self._nodes.pop(key)
         if served := self._schedulers.pop(key, None):
             served.end()
+        node.give_up()
         _say(f"{node.name} left: {node.lost.reason if node.lost else ''}")
 
     def end(self) -> None:

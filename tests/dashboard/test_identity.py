@@ -58,6 +58,7 @@ def with_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     st.config.set_option("secrets.files", before)
     secrets_singleton._reset()
     identity._has_provider.cache_clear()
+    identity._signed_in_here.clear()
 
 
 def cookie(secret: str = SECRET, **claims: Any) -> dict[str, str]:
@@ -194,6 +195,28 @@ def test_a_file_of_secrets_that_cannot_be_read_lets_nobody_in(with_provider: Non
     with pytest.raises(ValueError, match="cannot be read, so nobody knows"):
         gate.check()
     with asking() as client, pytest.raises(ValueError, match="cannot be read"):
+        client.get("/api/v1/experiments.json")
+
+
+@pytest.mark.usefixtures("with_provider")
+def test_a_path_in_front_would_hide_which_addresses_hand_out_files() -> None:
+    st.config.set_option("server.baseUrlPath", "lab")
+    try:
+        with pytest.raises(ValueError, match=r"server.baseUrlPath: with signing in"):
+            gate.check()
+    finally:
+        st.config.set_option("server.baseUrlPath", "")
+    gate.check()
+
+
+@pytest.mark.parametrize("content", ["", "[Auth]\nredirect_uri = 'x'\n"])
+def test_a_file_that_is_emptied_meanwhile_lets_nobody_in(with_provider: None, db: Engine, content: str) -> None:
+    gate.check()
+    (file,) = st.get_option("secrets.files")
+    Path(file).write_text(content)
+    secrets_singleton._reset()
+    identity._has_provider.cache_clear()
+    with asking() as client, pytest.raises(ValueError, match="is gone from secrets.toml while the pages run"):
         client.get("/api/v1/experiments.json")
 
 

@@ -54,6 +54,7 @@ def lab(db: Engine, provider: Provider, tmp_path: Path, monkeypatch: pytest.Monk
     st.config.set_option("secrets.files", before)
     secrets_singleton._reset()
     identity._has_provider.cache_clear()
+    identity._signed_in_here.clear()
 
 
 def sign_in(lab: TestClient) -> None:

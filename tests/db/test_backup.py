@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -14,10 +15,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from db import queue
+from db import backup, queue
 from db.backup import back_up, restore
 from db.session import connect, migrate
-from tests.db.conftest import CPU, end, enqueue
+from tests.db.conftest import CPU, end, enqueue, rows
 
 WRITER = """
 import sqlite3, sys
@@ -105,6 +106,39 @@ def test_a_scheduler_goes_on_while_backups_are_made(db: Engine, url: str, tmp_pa
     back_up(url, tmp_path / "last")
     with closing(sqlite3.connect(tmp_path / "last")) as copy:
         assert copy.execute("SELECT status, count(*) FROM runs GROUP BY status").fetchall() == [("succeeded", 30)]
+
+
+def test_what_is_written_while_the_old_state_is_kept_is_kept_too(db: Engine, url: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    back_up(url, tmp_path / "backup")
+    keep, kept = backup._keep, []
+
+    def somebody_writes(database: Path) -> Path:
+        kept.append(keep(database))
+        if len(kept) == 1:
+            enqueue(db)
+        return kept[-1]
+
+    monkeypatch.setattr(backup, "_keep", somebody_writes)
+    done = restore(url, tmp_path / "backup", replace=True)
+    assert len(kept) == 2 and done.kept == kept[1] and stat.S_IMODE(kept[1].stat().st_mode) == 0o600
+    with closing(sqlite3.connect(kept[1])) as copy:
+        assert copy.execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+    assert len(list(tmp_path.glob("lab.db.before-restore-*"))) == 1, "the copy that missed it is gone"
+
+
+def test_a_database_that_is_always_written_to_is_not_replaced(db: Engine, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    back_up(url, tmp_path / "backup")
+    keep = backup._keep
+
+    def somebody_writes(database: Path) -> Path:
+        kept = keep(database)
+        enqueue(db)
+        return kept
+
+    monkeypatch.setattr(backup, "_keep", somebody_writes)
+    with pytest.raises(ValueError, match="somebody writes to it all the time; stop the pages and try again"):
+        restore(url, tmp_path / "backup", replace=True)
+    assert len(rows(db)) == 5 and list(tmp_path.glob("lab.db.before-restore-*")) == []
 
 
 def test_a_backup_is_one_private_file_and_never_replaces_one(db: Engine, url: str, tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from sqlalchemy import Engine
 
 from db import audit, edits, listing, liveness, open_runs, queries, queue, saved
 from db.filter import Filter
+from db.records import import_record
 from db.visitor import Visitor, acting, any_private, hides_any, owners
 from tests.db.conftest import CPU, SPEC, end, enqueue
+from tests.records import build_record
 
 ANA, BEN, NOBODY, ADMIN = Visitor("ana", False), Visitor("ben", False), Visitor(None, False), Visitor("root", True)
 ID = "private-experiment-001"
@@ -146,3 +148,12 @@ def test_an_act_that_does_not_happen_is_not_recorded(db: Engine) -> None:
 def test_whom_no_visitor_stands_behind_sees_all_and_leaves_no_trail(db: Engine) -> None:
     make_private(db)
     assert queries.record(db, ID) is not None and audit.acts(db, 10) == ([], 0)
+
+
+def test_a_file_that_somebody_keeps_private_is_refused_with_the_reason(db: Engine) -> None:
+    record = build_record({"float32": {"weight_bytes": [1.0, 1.0]}}, experiment_id=ID)
+    ana = acting(db, ANA)
+    assert import_record(ana, record, "imported") == ID
+    edits.change(ana, [ID], {"private": True})
+    with pytest.raises(ValueError, match=f"file: {ID} is here already: somebody keeps it private"):
+        import_record(acting(db, BEN), record, "imported")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ def test_a_place_that_cannot_be_written_is_said_and_ends_nothing(
     assert f"artifacts: {NAME} could not be written to " in capsys.readouterr().err
     with pytest.raises(OSError):
         artifacts.read(NAME)
+
+
+def test_a_place_that_does_not_answer_holds_nobody_up(common: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, asked = threading.Event(), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> None:
+        asked.set()
+        answers.wait(60)
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", slow)
+    artifacts.publish_soon(DETAILS, b"a trace")  # returns while it waits there
+    assert asked.wait(60) and not answers.is_set()
+    answers.set()
 
 
 def test_a_place_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,8 +40,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.case("T17")
 def test_a_model_larger_than_the_disk_is_refused_with_both_figures(hub: Any) -> None:
-    hub({"model-00001-of-00002.safetensors": 6 * 10**12, "model-00002-of-00002.safetensors": 4 * 10**12, "config.json": 700, "pytorch_model.bin": 10**15})
-    with pytest.raises(disk.NoDiskError, match=r"^no_disk: model: hub:org/name needs 10,000.0 GB and a reserve of 0.20 GB, .* has .* GB free; make room"):
+    hub({"model-00001-of-00002.safetensors": 6 * 10**15, "model-00002-of-00002.safetensors": 4 * 10**15, "config.json": 700, "pytorch_model.bin": 10**18})
+    with pytest.raises(disk.NoDiskError, match=r"^no_disk: model: hub:org/name needs 10,000,000.0 GB and a reserve of 0.20 GB, .* has .* GB free; make room"):
         hub_models.check_room("org/name", COMMIT)
 
 

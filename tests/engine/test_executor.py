@@ -207,7 +207,7 @@ def test_a_flood_of_output_is_capped_and_does_not_hold_up_polling(start: Any, me
         result = started.executor.poll(started.handle)
         slowest = max(slowest, time.monotonic() - before)
         time.sleep(0.01)
-    assert slowest < 1.0
+    assert slowest < 5.0, "it does not wait for the flood to end"
     assert result.status is Status.SUCCEEDED
     log = (started.dir / "log.txt").read_bytes()
     assert LOG_BYTES - 2 * RECENT_BYTES < len(log) <= LOG_BYTES + RECENT_BYTES + 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -81,10 +82,11 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder, port = tmp_path_factory.mktemp("cluster"), _free_port()
     environment = {"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}
-    address = f"{socket.gethostbyname(socket.gethostname())}:{port}"
-    alpha = Machine("alpha", folder / "alpha", None, environment, port)
+    alpha = Machine("alpha", folder / "alpha", None, dict(environment), port)
     alpha.start()
-    beta = Machine("beta", folder / "beta", address, environment, port)
+    (ours,) = re.findall(r"Local node IP: (\S+)", (alpha.folder / "log").read_text())
+    address = f"{ours}:{port}"
+    beta = Machine("beta", folder / "beta", address, dict(environment), port)
     beta.start()
     before = dict(os.environ)
     os.environ.update(environment)  # of whoever joins them

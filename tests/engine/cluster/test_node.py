@@ -59,6 +59,13 @@ def test_what_cannot_start_is_a_result_and_no_end_of_the_node(node: Node, change
     assert result is not None and result.status is Status.FAILED and (result.reason or "").startswith(said)
 
 
+def test_a_full_disk_is_that_of_the_node(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.disk.MINIMUM_FREE_BYTES", 10**18)
+    begin(node, "normal")
+    result = node.look()["1.1"].result
+    assert result is not None and (result.reason or "").startswith("no_disk: ")
+
+
 def test_who_has_the_device_is_named_and_the_place_is_kept(node: Node) -> None:
     other = Node(local_executor(), (CPU,))
     assert other.take("cpu", "run 2.1").endswith("(run 1.1)")

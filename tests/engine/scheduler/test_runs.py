@@ -118,7 +118,7 @@ def test_a_spec_that_is_no_longer_understood_says_why(db: Engine) -> None:
 
 @pytest.mark.case("T17")
 def test_a_full_disk_is_a_reason(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.live_run.MINIMUM_FREE_BYTES", 10**18)
+    monkeypatch.setattr("engine.disk.MINIMUM_FREE_BYTES", 10**18)
     in_process(db).run_until_idle(enqueue(db, "normal"))
     (row,) = rows(db)
     assert row.status == "failed" and row.reason.startswith("no_disk: ") and row.reason.endswith("; make room")

@@ -24,7 +24,7 @@ def test_a_run_is_not_lost_to_a_scheduler_of_another_year(db: Engine, scheduler:
     wait_for(lambda: count_schedulers(db) == 2)
     wait_for(lambda: statuses(db) != ["running"])
     (row,) = rows(db)
-    assert (row.status, row.reason) == ("succeeded", None) and LEASE * 2 < row.seconds < 60
+    assert (row.status, row.reason) == ("succeeded", None) and LEASE * 2 < row.seconds < 600
     assert str(row.started_at).startswith(works) and row.ended_at > row.started_at
     assert count_schedulers(db) == 2, "both are alive to the other"
     assert first.signal(signal.SIGTERM) == 0
