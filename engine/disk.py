@@ -17,7 +17,12 @@ class NoDiskError(ValueError):
 
 def free_bytes(folder: Path) -> int:
     """Free for this user, where the folder is or will be."""
-    return shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
+    return shutil.disk_usage(existing(folder)).free
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or what is there of its path."""
+    return next(p for p in (folder, *folder.parents) if p.exists())
 
 
 def require(needed: int, folder: Path, what: str, fix: str) -> None:

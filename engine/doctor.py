@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import api, redaction, settings
 from engine.devices import cuda_devices, local_devices
-from engine.disk import MINIMUM_FREE_BYTES
+from engine.disk import MINIMUM_FREE_BYTES, existing, free_bytes
 from engine.environments import ENVIRONMENTS
 from engine.labelled import missing_sets
 from engine.metrics import format_bytes
@@ -96,10 +96,9 @@ def checks(data: Path) -> list[dict[str, Any]]:
 
 
 def disk_check(folder: Path) -> dict[str, Any]:
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(folder)
     problem = None
-    if not os.access(existing, os.W_OK):
+    if not os.access(existing(folder), os.W_OK):
         problem = "it cannot be written by this user"
     elif free < MINIMUM_FREE_BYTES:
         problem = f"{format_bytes(free)} are free, a run needs {format_bytes(MINIMUM_FREE_BYTES)}; make room: python -m engine clean"

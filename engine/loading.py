@@ -144,7 +144,7 @@ def load_session(
             model = _from_pretrained(spec, where, options, plan, device, head)
         else:
             identity = checkpoint_identity(spec, models_dir, local_root)
-            artifacts = artifacts or settings.data_dir() / "artifacts"
+            artifacts = artifacts or settings.artifacts_dir()
             model = plan.loader.load(Checkpoint(where, options, identity, head, device, artifacts))
     if isinstance(model, torch.nn.Module):
         model.eval()

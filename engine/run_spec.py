@@ -60,5 +60,5 @@ def at_home(spec: RunSpec, device: Device) -> RunSpec:
 def _folders() -> dict[str, str]:
     return {
         "models_dir": str(settings.bundled_models_dir()), "local_models_dir": str(settings.local_models_dir()),
-        "texts_dir": str(settings.texts_dir()), "artifacts_dir": str(settings.data_dir() / "artifacts"),
+        "texts_dir": str(settings.texts_dir()), "artifacts_dir": str(settings.artifacts_dir()),
     }  # fmt: skip

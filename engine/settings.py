@@ -58,7 +58,12 @@ def texts_dir() -> Path:
 
 def artifacts() -> str:
     """Where all machines find artifacts: a folder or an fsspec URL."""
-    return os.environ.get("LAB_ARTIFACTS") or str(data_dir() / "artifacts")
+    return os.environ.get("LAB_ARTIFACTS") or str(artifacts_dir())
+
+
+def artifacts_dir() -> Path:
+    """Where the runs of this machine write them."""
+    return data_dir() / "artifacts"
 
 
 def ray_address() -> str | None:

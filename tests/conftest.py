@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from db.session import connect, migrate
 from engine.environments import ENVIRONMENTS, LayeredEnvironment
-from engine.settings import REPOSITORY, data_dir
+from engine.settings import REPOSITORY, data_dir, database_url
 from tests.databases import PostgresServer, database_of
 
 
@@ -86,6 +88,15 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for variable in ("DATABASE_URL", "LAB_MODELS", "LAB_USER", "HOST", "PORT", "PUBLIC_BASE_URL", "LAB_READ_ONLY", "LAB_LOG_FORMAT"):
         monkeypatch.delenv(variable, raising=False)
     yield data
+
+
+@pytest.fixture
+def db(own_data: Path) -> Iterator[Engine]:
+    """This test's database, SQLite and migrated; folders that try both kinds have their own."""
+    engine = connect(database_url())
+    migrate(engine)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
 from sqlalchemy import Engine
 
+from engine import logs
 from engine.cluster.node import Node, OwnNode
 from engine.cluster.ray_nodes import RayNode, RemoteLock, connect, offered
 from engine.locks import SchedulerLock
 from engine.scheduler import BEAT_SECONDS, LEASE_SECONDS, PAUSE_SECONDS, Scheduler, stop_signals
 
+_log = logs.logger("scheduler")
 LOOK_AROUND_SECONDS = 2.0
 """How soon a machine that has joined is seen."""
 
@@ -66,21 +67,17 @@ class Machines:
         )
         served.begin()
         self._schedulers[key] = served
-        _say(f"{devices[0].machine} joined with {', '.join(d.id for d in devices)}")
+        _log.warning(f"{devices[0].machine} joined with {', '.join(d.id for d in devices)}")
 
     def _leave(self, key: str) -> None:
         node = self._nodes.pop(key)
         if served := self._schedulers.pop(key, None):
             served.end()
         node.give_up()
-        _say(f"{node.name} left: {node.lost.reason if node.lost else ''}")
+        _log.warning(f"{node.name} left: {node.lost.reason if node.lost else ''}")
 
     def end(self) -> None:
         for served in self._schedulers.values():
             served.end()
         for node in self._nodes.values():
             node.give_up()
-
-
-def _say(text: str) -> None:
-    print(f"scheduler: {text}", file=sys.stderr, flush=True)

@@ -14,21 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.routes.table import ROUTES
 from db.records import import_record
-from db.session import connect, migrate
 from engine.measurement import Status
-from engine.settings import REPOSITORY, data_dir, database_url
+from engine.settings import REPOSITORY
 from tests.records import build_record
 
 HOSTILE = "<img src=x onerror=alert(1)> ![](http://evil.example/x.png) **bold** $x$ :material/home: [a](javascript:1)"
-
-
-@pytest.fixture
-def db() -> Iterator[Engine]:
-    data_dir().mkdir(parents=True)
-    engine = connect(database_url())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def test_the_page_shows_the_operators_of_the_trace(db: Engine, open_page: Callab
     record = measured(tiny_model_root, monkeypatch)
     profile = read_profile(record["runs"][0])
     assert isinstance(profile, Profile)
-    file = trace_file(settings.data_dir() / "artifacts", profile.trace)
+    file = trace_file(settings.artifacts_dir(), profile.trace)
     assert file is not None
     spent = self_times(json.loads(gzip.decompress(file.read_bytes())))
     page = open_page("experiment", id=import_record(db, record, "imported"))

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
 from db import queries
-from db.session import connect, migrate
 from engine import api
 from engine.devices import Device
 from engine.modelspec import ModelSpec
 from engine.presets import parse_spec
 from engine.registry import discover
-from engine.settings import data_dir, database_url
 
 GPU = Device("cuda:0", "cuda", "a small GPU", "there", 8 * 2**30, (8, 0), "GPU-1")
-
-
-@pytest.fixture
-def db() -> Iterator[Engine]:
-    data_dir().mkdir(parents=True)
-    engine = connect(database_url())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def spec(**changes: Any) -> Any:

@@ -25,7 +25,7 @@ def common(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def written_by_a_run() -> None:
-    path = settings.data_dir() / "artifacts" / NAME
+    path = settings.artifacts_dir() / NAME
     path.parent.mkdir(parents=True)
     path.write_bytes(b"a trace")
 
@@ -71,16 +71,18 @@ def test_a_place_that_cannot_be_written_is_said_and_ends_nothing(
 
 
 def test_a_place_that_does_not_answer_holds_nobody_up(common: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers, asked = threading.Event(), threading.Event()
+    answers, asked, done = threading.Event(), threading.Event(), threading.Event()
 
     def slow(*_: Any, **__: Any) -> None:
         asked.set()
         answers.wait(60)
+        done.set()
 
     monkeypatch.setattr(MemoryFileSystem, "pipe_file", slow)
     artifacts.publish_soon(DETAILS, b"a trace")  # returns while it waits there
-    assert asked.wait(60) and not answers.is_set()
+    assert asked.wait(60) and not done.is_set()
     answers.set()
+    assert done.wait(60)
 
 
 def test_a_place_is_shown_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:

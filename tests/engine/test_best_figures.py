@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from sqlalchemy import Engine
 
 from db import listing
 from db.records import import_record
-from db.session import connect, migrate
-from engine import settings
 from engine.best_figures import Best, BestFigures, best_figures, metrics_for
 from engine.measurement import Status
 from tests.records import build_record
-
-
-@pytest.fixture
-def db() -> Iterator[Engine]:
-    engine = connect(settings.database_url())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def figures(db: Engine, record: dict[str, Any]) -> BestFigures:

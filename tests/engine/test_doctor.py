@@ -9,20 +9,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import liveness
-from db.session import connect, migrate
 from engine import doctor
 from engine.doctor import Finding, checks, findings
-from engine.settings import data_dir, database_url
+from engine.settings import data_dir
 from tests.db.conftest import enqueue
-
-
-@pytest.fixture
-def db() -> Any:
-    data_dir().mkdir(parents=True)
-    engine = connect(database_url())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def found(kind: str) -> Finding:

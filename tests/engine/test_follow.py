@@ -11,23 +11,12 @@ import pytest
 from sqlalchemy import Engine
 
 from db import liveness, queries, queue
-from db.session import connect, migrate
 from engine import api
 from engine.devices import Device, find_device, local_devices
 from engine.follow import devices_of_live_schedulers, run_queued
 from engine.presets import parse_spec
-from engine.settings import data_dir, database_url
 
 GPU = Device("cuda:0", "cuda", "a GPU", "there", 8 * 2**30, (8, 0), "GPU-1")
-
-
-@pytest.fixture
-def db() -> Iterator[Engine]:
-    data_dir().mkdir(parents=True)
-    engine = connect(database_url())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture(autouse=True)

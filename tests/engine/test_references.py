@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,9 @@ from sqlalchemy import Engine
 
 from db import listing, queries, records
 from db.filter import Filter
-from db.session import connect, migrate
 from engine import references
 from engine.bundle import save_bundle
 from engine.prepare import main
-from engine.settings import data_dir, database_url
 from tests.records import build_record
 
 OLD = build_record({"a": {"ttft_seconds": [1.0]}})
@@ -32,15 +29,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_bundle(copy.deepcopy(OLD), folder / "b.json")
     monkeypatch.setattr(references, "FOLDER", folder)
     return folder
-
-
-@pytest.fixture
-def db() -> Iterator[Engine]:
-    data_dir().mkdir(parents=True, exist_ok=True)
-    engine = connect(database_url())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def stored(db: Engine) -> dict[str, Any]:

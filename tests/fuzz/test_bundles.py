@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,16 @@ from sqlalchemy import Engine
 
 from db import queries
 from db.records import import_record
-from db.session import connect, migrate
 from engine import analysis
 from engine.bundle import load_bundle
 from engine.export.files import Source, content
 from engine.imports import tools
-from engine.settings import REPOSITORY, database_url
+from engine.settings import REPOSITORY
 from tests.dashboard.conftest import finished
 from tests.fuzz.hostile import files, fuzz, is_clear
 
 BUNDLE = finished()
 FOREIGN = {p.name: p for p in sorted((REPOSITORY / "tests" / "engine" / "imports" / "files").glob("*.json"))}
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Engine]:
-    db = connect(database_url())
-    migrate(db)
-    yield db
-    db.dispose()
 
 
 def use(db: Engine, record: dict[str, Any]) -> None:

@@ -18,8 +18,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from db.session import connect, migrate
-from engine.settings import REPOSITORY, data_dir, database_url
+from engine.settings import REPOSITORY
 from tests.engine.processes import alive, wait_for
 from tests.engine.scheduler.lab import BEAT, LEASE, count_schedulers
 
@@ -95,15 +94,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     os.environ.update(before)
     for machine in (beta, alpha):
         machine.kill()
-
-
-@pytest.fixture
-def db() -> Iterator[Engine]:
-    data_dir().mkdir(parents=True)
-    engine = connect(database_url())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

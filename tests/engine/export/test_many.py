@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,14 @@ from sqlalchemy import Engine, event
 
 from db import queue
 from db.records import import_record
-from db.session import connect, migrate
 from engine.export.files import Source, content
 from engine.export.formats import csv_chunks
 from engine.export.many import decisive_metrics, many
 from engine.imports.tools import read_file
 from engine.references import import_references
-from engine.settings import data_dir, database_url
 from tests.dashboard.conftest import classified, finished
 from tests.engine.export.records import read
 from tests.records import build_record
-
-
-@pytest.fixture
-def db(own_data: Path) -> Iterator[Engine]:
-    data_dir().mkdir(parents=True)
-    engine = connect(database_url())
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def link(experiment_id: str) -> str:

@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 
 from db import listing, queries
 from db.filter import Filter
-from db.session import connect, migrate
 from engine.analysis import IMPORTED, rows, summary
 from engine.answers import advisor
 from engine.answers.claim_verdicts import Evidence, evidence
@@ -25,7 +24,7 @@ from engine.export.files import FORMATS, Source
 from engine.export.files import content as export_content
 from engine.imports import tools
 from engine.record import imported_from
-from engine.settings import data_dir, database_url
+from engine.settings import data_dir
 from engine.tradeoff import wide
 from engine.variant_ref import VariantRef
 from tests.command_line import engine, program
@@ -48,14 +47,6 @@ def measured() -> dict[str, Any]:
         for m in run["measurements"]:
             m["point"] = {"batch": 1, "prompt_tokens": 256, "new_tokens": 64}
     return record
-
-
-@pytest.fixture
-def db(own_data: Path) -> Engine:
-    data_dir().mkdir(parents=True)
-    engine = connect(database_url())
-    migrate(engine)
-    return engine
 
 
 @pytest.mark.parametrize("name", NAMES)

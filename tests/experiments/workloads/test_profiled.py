@@ -53,7 +53,7 @@ def test_a_profile_run_leaves_its_numbers_and_its_trace_and_measures_nothing_els
     found = read_profile({"status": result.status.value, "reason": None, "details": result.details})
     assert isinstance(found, Profile)
     assert {"forward", "backward", "optimizer"} <= {r.name for r in found.regions}
-    trace = trace_file(settings.data_dir() / "artifacts", found.trace)
+    trace = trace_file(settings.artifacts_dir(), found.trace)
     assert trace is not None and trace.is_file()
 
 
